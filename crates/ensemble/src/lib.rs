@@ -1,0 +1,1 @@
+//! Linear baselines, out-of-fold stacking and conformal intervals.

@@ -1,0 +1,1 @@
+//! Forecast metrics, Diebold-Mariano, leaderboard and leak meter.

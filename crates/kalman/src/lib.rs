@@ -1,0 +1,1 @@
+//! Linear Kalman filter, local linear trend, likelihood and smoother.

@@ -1,0 +1,1 @@
+//! Candles from files, a simulator and, later, every exchange.

@@ -1,0 +1,1 @@
+//! Histogram gradient boosting in pure Rust.

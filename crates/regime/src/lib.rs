@@ -1,0 +1,1 @@
+//! Regime, strength and direction from the distance to VWAP.

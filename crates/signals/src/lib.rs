@@ -1,0 +1,1 @@
+//! Rule-based forecast, signal and risk from a row of indicators.
