@@ -34,8 +34,8 @@ pub fn regime(z: f64) -> Option<Regime> {
 
 /// Measures how strong a regime is: clamp(½ + ½·|z|, ½, 2); NaN when z is NaN.
 ///
-/// It is 1 and 1½ at the borders between regimes, on either side, so a target scaled by it does not
-/// jump when z crosses one.
+/// It is 1 and 1½ at the borders between regimes, on either side: whatever it scales does not jump
+/// when z crosses one.
 ///
 /// # Examples
 /// ```
