@@ -6,7 +6,7 @@ use crate::indicators::{IndicatorColumns, IndicatorsStream, WIDTH, warm_up};
 use crate::moments::Moments;
 use crate::output::{CHUNK, buffer_cells, write_row};
 use crate::window::RollingWindow;
-use crate::{INDICATOR_NAMES, Indicator, VwapAnchor};
+use crate::{Indicator, VwapAnchor};
 
 /// Candles whose mean volume the volume is held against.
 const VOLUME_WINDOW: usize = 20;
@@ -298,6 +298,7 @@ impl TransformStream for ModelFeaturesStream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::INDICATOR_NAMES;
 
     #[test]
     fn codes_change_at_their_bounds() {

@@ -50,17 +50,18 @@ impl Moments {
     }
 
     /// [`with_row`](Self::with_row) where the row is weighed as the set is.
+    ///
+    /// The mean moves from the heavier side, so that it stays between the two however far apart
+    /// they are.
     #[inline(always)]
     pub(crate) fn with_like_row(self, weight: f64, value: f64) -> Self {
         let total = self.weight + weight;
         let inverse = 1.0 / total;
+        let (ours, theirs) = (self.weight * inverse, weight * inverse);
         let distance = value - self.mean;
-        let step = (weight * inverse) * distance;
-        Self {
-            weight: total,
-            mean: self.mean + step,
-            variance: (self.weight * inverse) * (self.variance + step * distance),
-        }
+        let step = theirs * distance;
+        let mean = if theirs > 0.5 { value - ours * distance } else { self.mean + step };
+        Self { weight: total, mean, variance: ours * (self.variance + step * distance) }
     }
 
     /// Both sets together (Chan's update): where just one traded, it alone counts.
@@ -83,9 +84,10 @@ impl Moments {
         let (ours, theirs) = (self.weight * inverse, other.weight * inverse);
         let distance = other.mean - self.mean;
         let step = theirs * distance;
+        let mean = if theirs > 0.5 { other.mean - ours * distance } else { self.mean + step };
         Self {
             weight: total,
-            mean: self.mean + step,
+            mean,
             variance: (ours * self.variance + theirs * other.variance) + (ours * step) * distance,
         }
     }
