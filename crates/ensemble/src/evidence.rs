@@ -22,7 +22,6 @@ pub(crate) fn t_statistic(values: &[f64], horizon: usize) -> f64 {
     let weight = |lag: usize| 1.0 - lag as f64 / (lags + 1) as f64;
     let tail: f64 = (1..=lags).map(|lag| weight(lag) * autocovariance(lag)).sum();
     let variance = autocovariance(0) + 2.0 * tail;
-    // A long-run variance below the smallest plausible one is rounding, not certainty.
     mean / (variance.max(0.0) / (n - 1) as f64).sqrt()
 }
 
@@ -38,9 +37,10 @@ mod tests {
 
     #[test]
     fn overlapping_values_carry_less_evidence_than_independent_ones() {
-        let noise = |i: usize| ((i * 7919 % 1013) as f64 / 1013.0 - 0.5) * 2.0;
-        let independent: Vec<f64> = (0..1000).map(|i| 0.1 + noise(i)).collect();
-        let repeated: Vec<f64> = (0..1000).map(|i| 0.1 + noise(i / 10)).collect();
+        let table = forecastle_core::conformance::noise(1, 1000, 1).unwrap().0;
+        let noise = |i: usize| table.values()[[i, 0]];
+        let independent: Vec<f64> = (0..1000).map(|i| 0.2 + noise(i)).collect();
+        let repeated: Vec<f64> = (0..1000).map(|i| 0.2 + noise(i / 10)).collect();
         let naive = |v: &[f64]| {
             let mean = v.iter().sum::<f64>() / 1000.0;
             mean / (v.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 1000.0 / 999.0).sqrt()

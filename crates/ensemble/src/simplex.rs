@@ -165,7 +165,7 @@ mod tests {
     fn twins_share_the_weight_and_a_harmful_column_gets_none() {
         let a = DMatrix::from_row_slice(3, 3, &[1.01, 1.0, 0.0, 1.0, 1.01, 0.0, 0.0, 0.0, 1.0]);
         let w = minimise(&a, &DVector::from_vec(vec![0.5, 0.5, -0.3])).unwrap();
-        assert!((w[0] - w[1]).abs() < 1e-15 && w[0] > 0.2 && w[2] == 0.0, "{w}");
+        assert!((w[0] - w[1]).abs() < 1e-13 && w[0] > 0.2 && w[2] == 0.0, "{w}");
         let none = minimise(&a, &DVector::from_vec(vec![-1.0, -1.0, 0.0])).unwrap();
         assert_eq!(none.amax(), 0.0);
     }

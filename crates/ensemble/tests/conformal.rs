@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use forecastle_core::Error;
 use forecastle_core::conformance::noise;
+use forecastle_core::{Artifact, Error};
 use forecastle_ensemble::{ConformalParams, Sides, SplitConformal, realised_coverage};
 use proptest::prelude::*;
 
@@ -123,8 +123,8 @@ fn bad_input_is_an_error() {
 #[test]
 fn a_saved_interval_is_the_same_and_a_damaged_one_refused() {
     let fitted = ConformalParams::default().fit(&draw(1, 30)).unwrap();
-    let json = serde_json::to_string(&fitted).unwrap();
-    assert_eq!(serde_json::from_str::<SplitConformal>(&json).unwrap(), fitted);
+    let saved = Artifact::encode("conformal", 1, &[], &fitted).unwrap();
+    assert_eq!(saved.decode::<SplitConformal>("conformal", 1).unwrap(), fitted);
     let mut damaged = serde_json::to_value(&fitted).unwrap();
     damaged["errors"] = serde_json::json!([3.0, 1.0]);
     assert!(serde_json::from_value::<SplitConformal>(damaged).is_err());

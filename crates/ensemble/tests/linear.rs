@@ -232,20 +232,20 @@ fn dependent_and_constant_columns_do_no_harm() {
 }
 
 #[test]
-fn a_wick_of_ninety_deviations_moves_the_clipped_ridge_little() {
-    let (table, targets) = noise(5, 400, 3).unwrap();
-    let (rows, quiet) = (Rows::from(0..400), table.values().to_owned());
-    let mut wild = quiet.clone();
-    wild[[200, 0]] = 90.0;
-    let fit = |records: &Array2<f64>, clip| {
-        let dataset = Dataset::new(table.names(), records, &targets, &rows, 1).unwrap();
-        let params = RidgeParams { clip, ..Default::default() };
-        params.fit(dataset).unwrap()
-    };
-    let calm = fit(&quiet, Some(5.0)).predict(&quiet).unwrap();
-    let error = |ridge: Ridge| (ridge.predict(&quiet).unwrap() - &calm).std(0.0);
-    let (clipped, unclipped) = (error(fit(&wild, Some(5.0))), error(fit(&wild, None)));
-    assert!(clipped < 0.8 * unclipped, "{clipped} {unclipped}");
+fn a_wick_of_ninety_deviations_counts_as_five() {
+    let (table, targets) = noise(5, 400, 2).unwrap();
+    let rows = Rows::from(0..400);
+    let dataset = Dataset::from_table(&table, &targets, &rows, 1).unwrap();
+    let column = table.values().column(0);
+    let (mean, sd) = (column.sum() / 400.0, column.std(0.0));
+    let wick = |deviations: f64| array![[mean + deviations * sd, 0.0]];
+    let clipped = RidgeParams::default().fit(dataset).unwrap();
+    let told = |ridge: &Ridge, deviations| ridge.predict(&wick(deviations)).unwrap()[0];
+    assert_eq!(told(&clipped, 90.0), told(&clipped, 6.0));
+    close(told(&clipped, 90.0), told(&clipped, 5.0), 1e-12);
+    let params = RidgeParams { clip: None, ..Default::default() };
+    let unclipped = params.fit(dataset).unwrap();
+    assert!(told(&unclipped, 90.0) > 10.0 * told(&clipped, 90.0));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use forecastle_ensemble::{
     Base, Meta, MetaModel, MetaParams, NaiveParams, Ols, OlsParams, OutOfFold, Ridge, RidgeParams,
     Stacking, StackingParams, out_of_fold,
 };
-use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, s};
+use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, ArrayView1, s};
 use proptest::prelude::*;
 
 const HORIZON: usize = 3;
@@ -112,6 +112,16 @@ fn same(a: &Array1<f64>, b: &Array1<f64>) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(x, y)| x.to_bits() == y.to_bits())
 }
 
+/// Three features, of which the first says a quarter of the variance of the label.
+fn weak(seed: u64, n: usize) -> (FeatureTable, Array1<f64>) {
+    let all = noise(seed, n, 4).unwrap().0;
+    let label = |row: ArrayView1<'_, f64>| 0.6 * row[0] + row[3];
+    let targets = all.values().rows().into_iter().map(label).collect();
+    let values = all.values().slice(s![.., ..3]).to_owned();
+    let table = FeatureTable::new(&all.names()[..3], all.open_time(), values).unwrap();
+    (table, targets)
+}
+
 fn rmse(predicted: &Array1<f64>, targets: &ArrayRef1<f64>) -> f64 {
     let squares = predicted.iter().zip(targets).map(|(p, y)| (p - y) * (p - y));
     (squares.sum::<f64>() / predicted.len() as f64).sqrt()
@@ -205,7 +215,7 @@ fn bases_may_read_different_tables_over_the_same_bars() {
 
 #[test]
 fn weights_go_where_the_signal_is_and_the_rest_to_naive() {
-    let (table, targets) = noise(8, 1200, 3).unwrap();
+    let (table, targets) = weak(8, 1200);
     let rows = Rows::from(0..1200);
     let (ridge, nearest, naive) = (RidgeParams::default(), NearestParams, NaiveParams::default());
     let bases = [
@@ -226,7 +236,7 @@ fn weights_go_where_the_signal_is_and_the_rest_to_naive() {
 
 #[test]
 fn a_meta_model_fitted_in_sample_is_visibly_worse_out_of_sample() {
-    let (table, targets) = noise(21, 1500, 3).unwrap();
+    let (table, targets) = weak(21, 1500);
     let rows = Rows::from(0..1000);
     let (ridge, nearest) = (RidgeParams::default(), NearestParams);
     let bases = [base("ridge", &ridge, &table), base("nearest", &nearest, &table)];
@@ -321,14 +331,13 @@ fn a_saved_stacking_predicts_the_same_bits() {
     let saved = Artifact::encode("stacking", 1, table.names(), stacking.meta()).unwrap();
     let models: Vec<Artifact> = stacking.bases().iter().map(|b| b.save().unwrap()).collect();
     let meta: MetaModel = saved.decode("stacking", 1).unwrap();
-    let json: MetaModel =
-        serde_json::from_str(&serde_json::to_string(stacking.meta()).unwrap()).unwrap();
-    for copy in [&meta, &json] {
-        assert_eq!(copy.weights(), stacking.weights());
-        assert_eq!(copy.out_of_fold().folds(), stacking.meta().out_of_fold().folds());
-        assert!(same(&copy.sequential(), &stacking.meta().sequential()));
-        assert_eq!(copy.residuals(), stacking.meta().residuals());
-    }
+    assert_eq!(&meta.weights(), &stacking.weights());
+    assert_eq!(meta.out_of_fold().folds(), stacking.meta().out_of_fold().folds());
+    assert!(same(&meta.sequential(), &stacking.meta().sequential()));
+    assert_eq!(meta.residuals(), stacking.meta().residuals());
+    let json = serde_json::to_string(stacking.meta()).unwrap();
+    let json: MetaModel = serde_json::from_str(&json).unwrap();
+    assert_eq!(json.residual_rows(), meta.residual_rows());
     let loaded: Vec<Box<dyn Predict>> =
         vec![Box::new(Ridge::load(&models[0]).unwrap()), Box::new(Ols::load(&models[1]).unwrap())];
     let again = Stacking::from_parts(meta.clone(), loaded).unwrap();
