@@ -1,4 +1,4 @@
-use forecastle_core::{Artifact, Dataset, Error, PredictExt, Result, Standardizer};
+use forecastle_core::{Artifact, Dataset, Error, PredictExt, Progress, Result, Standardizer};
 use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, ArrayViewMut1, Axis};
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +32,7 @@ impl Scaling {
 
 impl Design {
     pub(crate) fn new(dataset: Dataset<'_>, standardizer: Option<Standardizer>) -> Result<Self> {
-        if dataset.progress().is_some_and(|p| p.is_cancelled()) {
+        if dataset.progress().is_some_and(Progress::is_cancelled) {
             return Err(Error::Cancelled);
         }
         dataset.require_complete()?;

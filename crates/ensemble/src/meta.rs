@@ -1,4 +1,5 @@
 use std::ops::Range;
+use std::slice::from_ref;
 
 use forecastle_core::{Error, Result};
 use nalgebra::{DMatrix, DVector};
@@ -103,16 +104,16 @@ impl MetaParams {
         }
         check_finite("predictions", predictions.indexed_iter().map(|((i, _), v)| (i, v)))?;
         check_finite("targets", targets.indexed_iter())?;
-        let rows = [0..n];
         match self.meta {
             Meta::Simplex => {
-                let weights = self.simplex(predictions, targets, &rows)?;
+                let weights = self.simplex(predictions, targets, from_ref(&(0..n)))?;
                 let t = self.cross_fitted_t(predictions, targets, horizon)?;
                 let factor = if self.evidence > 0.0 { garrote(t, self.evidence) } else { 1.0 };
                 Ok(weights.iter().map(|w| w * factor).collect())
             }
             Meta::Ridge => {
-                let Some((a, b)) = self.normal_equations(predictions, targets, &rows) else {
+                let Some((a, b)) = self.normal_equations(predictions, targets, from_ref(&(0..n)))
+                else {
                     return Ok(vec![0.0; m]);
                 };
                 let solver = a.cholesky().ok_or_else(|| {

@@ -300,12 +300,16 @@ impl Stacking {
             let actual = other.n_rows().to_string();
             return Err(Error::shape("tables", format!("{n} rows each"), actual));
         }
-        let predict = |(base, table): (&Box<dyn Predict>, &&FeatureTable)| {
+        let predict = |base: &dyn Predict, table: &FeatureTable| {
             let ready = table.first_ready_row();
-            Ok((ready, predict_block(base.as_ref(), table, ready..n)?))
+            Ok((ready, predict_block(base, table, ready..n)?))
         };
-        let columns: Vec<Result<(usize, Array1<f64>)>> =
-            self.bases.par_iter().zip(tables).map(predict).collect();
+        let columns: Vec<Result<(usize, Array1<f64>)>> = self
+            .bases
+            .par_iter()
+            .zip(tables)
+            .map(|(base, table)| predict(base.as_ref(), table))
+            .collect();
         let mut predictions = Array2::from_elem((n, self.bases.len()), f64::NAN);
         for (j, column) in columns.into_iter().enumerate() {
             let (ready, values) = column?;
