@@ -59,7 +59,7 @@ fn exchangeable_labels_are_covered_as_often_as_promised() {
 #[test]
 fn scaled_intervals_cover_calm_and_wild_rows_alike() {
     let n = 4000;
-    let scale = |t: usize| if t / 50 % 2 == 0 { 0.2 } else { 2.0 };
+    let scale = |t: usize| if (t / 50).is_multiple_of(2) { 0.2 } else { 2.0 };
     let errors: Vec<f64> = draw(3, n).iter().enumerate().map(|(t, e)| e * scale(t)).collect();
     let scales: Vec<f64> = (0..n).map(scale).collect();
     let half = n / 2;
