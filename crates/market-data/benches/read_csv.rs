@@ -1,4 +1,5 @@
 //! How fast candles are read, written and simulated.
+#![allow(clippy::expect_used, reason = "a bench that cannot be set up should stop")]
 
 use std::hint::black_box;
 

@@ -26,7 +26,7 @@ pub(crate) const VALUE_NAMES: [&str; 5] = ["open", "high", "low", "close", "volu
 pub(crate) const VOLUME: usize = 4;
 
 /// Names of the open time, the most telling first.
-const TIME_NAMES: [&str; 23] = [
+const TIME_NAMES: [&str; 24] = [
     "open_time",
     "opentime",
     "time_open",
@@ -49,6 +49,7 @@ const TIME_NAMES: [&str; 23] = [
     "start",
     "begin",
     "t",
+    "index_level_0",
     "",
 ];
 const VALUE_ALIASES: [&[&str]; 5] = [
@@ -144,9 +145,7 @@ pub(crate) fn normalized(name: &[u8]) -> String {
 ///
 /// # Errors
 /// The reason in words: a column is missing, or two have one meaning.
-pub(crate) fn from_names(
-    names: &[String],
-) -> Result<(Vec<Role>, Option<TimeResolution>), String> {
+pub(crate) fn from_names(names: &[String]) -> Result<(Vec<Role>, Option<TimeResolution>), String> {
     let mut roles = vec![Role::Ignored; names.len()];
     let listed = || names.join(", ").chars().take(200).collect::<String>();
     let mut assign = |at: usize, role: Role| {

@@ -64,7 +64,5 @@ pub use parquet_write::{write_parquet, write_parquet_to};
 pub use read::read_candles;
 pub use read_options::ReadOptions;
 pub use series_source::{FileSource, SeriesSource};
-pub use simulator::{
-    SIMULATED_LABEL, SimulatedCandles, Simulator, SimulatorParams, is_simulated,
-};
+pub use simulator::{SIMULATED_LABEL, SimulatedCandles, Simulator, SimulatorParams, is_simulated};
 pub use time_field::TimeResolution;

@@ -1,9 +1,7 @@
 use std::fmt;
 use std::path::Path;
 
-use forecastle_core::{
-    CandleSeries, RawCandle, RepairReport, Result, Symbol, TimeUnit, Timeframe,
-};
+use forecastle_core::{CandleSeries, RawCandle, RepairReport, Result, Symbol, TimeUnit, Timeframe};
 use serde::Serialize;
 
 use crate::failure::record;

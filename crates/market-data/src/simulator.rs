@@ -145,8 +145,8 @@ const PRICES: (f64, f64) = (1e-12, 1e13);
 /// - **Volume** follows volatility: it scales with the regime and with the candle's own range.
 /// - **Gaps and candles without trades** on request.
 ///
-/// Candles carry the symbol `SIMULATED/USDT`, see [`SIMULATED_LABEL`]. Only additions,
-/// multiplications and divisions are involved, so the bits are the same on every machine.
+/// Candles carry the symbol `SIMULATED/USDT`, see [`SIMULATED_LABEL`]. Only basic
+/// arithmetic and square roots are involved, so the bits are the same on every machine.
 ///
 /// There is no momentum, mean reversion, session or order book in it: it is for demonstrations
 /// and tests, not for judging a strategy.

@@ -115,16 +115,17 @@ impl Magnitudes {
         match present.find(|(_, small)| large.smallest - small.largest > allowed) {
             None => Ok(unit),
             Some((smaller, small)) => {
-                let ((late, late_unit), (early, early_unit)) =
-                    if small.first_row > large.first_row {
-                        ((small, smaller), (large, unit))
-                    } else {
-                        ((large, unit), (small, smaller))
-                    };
+                let ((late, late_unit), (early, early_unit)) = if small.first_row > large.first_row
+                {
+                    ((small, smaller), (large, unit))
+                } else {
+                    ((large, unit), (small, smaller))
+                };
                 let (late_unit, early_unit) = (late_unit.name(), early_unit.name());
                 let (time, row) = (late.first, early.first_row);
-                let reason =
-                    format!("time {time} looks like {late_unit}, that of row {row} like {early_unit}");
+                let reason = format!(
+                    "time {time} looks like {late_unit}, that of row {row} like {early_unit}"
+                );
                 Err((late.first_row, reason))
             }
         }
@@ -272,8 +273,16 @@ mod tests {
         assert_eq!(calendar("2024-01-31 23:59"), Some(1_706_745_540_000));
         assert_eq!(calendar("1969-12-31T23:59:59.999Z"), Some(-1));
         for text in [
-            "2023-02-29", "2024-13-01", "2024-01-01 24:00", "01/02/2024", "2024-1-1", "x", "",
-            "2024-01-01T00:00[America/New_York]", "2024-01-01 00:00:00.", "2024-01/01",
+            "2023-02-29",
+            "2024-13-01",
+            "2024-01-01 24:00",
+            "01/02/2024",
+            "2024-1-1",
+            "x",
+            "",
+            "2024-01-01T00:00[America/New_York]",
+            "2024-01-01 00:00:00.",
+            "2024-01/01",
         ] {
             assert_eq!(calendar(text), None, "{text}");
         }

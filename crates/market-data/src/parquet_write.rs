@@ -1,0 +1,84 @@
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Float64Array, RecordBatch, TimestampMillisecondArray};
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use forecastle_core::{CandleSeries, CandleView, Result, Timestamp};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+
+use crate::failure::io_failure;
+
+/// Candles turned into Arrow arrays at once.
+const BATCH: usize = 65_536;
+
+/// Writes candles to a Parquet file (feature `parquet`).
+///
+/// Columns `open_time` (UTC timestamp in milliseconds), `open`, `high`, `low`, `close`, `volume`
+/// (64-bit floats), none with nulls, compressed with Zstandard; symbol and timeframe stand in the
+/// file's metadata under these names.
+///
+/// # Errors
+/// - [`Error::Component`](forecastle_core::Error::Component) when the file cannot be written.
+///
+/// # Examples
+/// See [`read_parquet`](crate::read_parquet).
+pub fn write_parquet(path: impl AsRef<Path>, series: &CandleSeries) -> Result<()> {
+    let origin = path.as_ref().display().to_string();
+    let file = File::create(&path).map_err(|e| io_failure("writing candles", &origin, e))?;
+    write(file, series).map_err(|e| io_failure("writing candles", &origin, e))
+}
+
+/// Writes candles as Parquet, as [`write_parquet`] does.
+///
+/// # Errors
+/// - [`Error::Component`](forecastle_core::Error::Component) when the writer fails.
+pub fn write_parquet_to(writer: impl Write + Send, series: &CandleSeries) -> Result<()> {
+    write(writer, series).map_err(|e| io_failure("writing candles", "the writer", e))
+}
+
+fn write(writer: impl Write + Send, series: &CandleSeries) -> io::Result<()> {
+    let mut fields = vec![Field::new(
+        "open_time",
+        DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
+        false,
+    )];
+    let values = ["open", "high", "low", "close", "volume"];
+    fields.extend(values.map(|name| Field::new(name, DataType::Float64, false)));
+    let schema = Arc::new(Schema::new(fields));
+    let metadata = vec![
+        KeyValue::new("symbol".to_owned(), series.symbol().to_string()),
+        KeyValue::new("timeframe".to_owned(), series.timeframe().to_string()),
+    ];
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_key_value_metadata(Some(metadata))
+        .build();
+    let failed = |e: ParquetError| match e {
+        ParquetError::External(source) => io::Error::other(source),
+        e => io::Error::other(e),
+    };
+    let mut writer =
+        ArrowWriter::try_new(writer, Arc::clone(&schema), Some(properties)).map_err(failed)?;
+    for start in (0..series.len()).step_by(BATCH) {
+        let rows = series.view().slice(start..start.saturating_add(BATCH));
+        writer.write(&batch(&schema, rows)?).map_err(failed)?;
+    }
+    writer.close().map_err(failed)?;
+    Ok(())
+}
+
+fn batch(schema: &SchemaRef, rows: CandleView<'_>) -> io::Result<RecordBatch> {
+    let times = rows.open_time().iter().copied().map(Timestamp::as_millis);
+    let times = TimestampMillisecondArray::from_iter_values(times).with_timezone("UTC");
+    let mut columns: Vec<ArrayRef> = vec![Arc::new(times)];
+    for values in [rows.open(), rows.high(), rows.low(), rows.close(), rows.volume()] {
+        columns.push(Arc::new(Float64Array::from(values.to_vec())));
+    }
+    RecordBatch::try_new(Arc::clone(schema), columns).map_err(io::Error::other)
+}
