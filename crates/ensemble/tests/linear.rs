@@ -209,7 +209,7 @@ fn dependent_and_constant_columns_do_no_harm() {
     let targets = base.1;
     let mut records = Array2::zeros((60, 6));
     records.slice_mut(s![.., ..3]).assign(&base.0.slice(s![.., ..3]));
-    let sum = &base.0.column(0) * 2.0 - &base.0.column(2);
+    let sum = &base.0.column(0) * 2.0 - base.0.column(2);
     records.column_mut(3).assign(&sum);
     records.column_mut(4).fill(0.1);
     records.column_mut(5).assign(&base.0.column(1));
