@@ -313,7 +313,7 @@ impl<'a> CandleView<'a> {
     }
 
     /// The rows, oldest first.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Candle> + 'a {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Candle> + use<'a> {
         let view = *self;
         (0..view.len()).map(move |i| {
             Candle::from_valid(RawCandle {

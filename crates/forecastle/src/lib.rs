@@ -1,1 +1,63 @@
-//! Facade.
+//! Candles in, one honest table of market structure, signals and forecasts out.
+//!
+//! [`Pipeline`] composes the crates: VWAP with bands and indicators, regime and direction, the
+//! rule-based forecast with its signal, and models stacked into an ensemble that stands beside "the
+//! price stays where it is".
+//!
+//! ```
+//! use forecastle::Pipeline;
+//! use forecastle::market_data::{Simulator, SimulatorParams};
+//!
+//! let candles = Simulator::new(SimulatorParams { n: 600, ..Default::default() })?.series()?;
+//! let fitted = Pipeline::builder().horizon(5).build()?.fit(&candles)?;
+//! let report = fitted.run(&candles)?;
+//! let last = report.forecast().expect("there are candles");
+//! println!("{}", last.structure.forecast_text);
+//! println!("ensemble: {:?}", last.forecast.ensemble);
+//! for model in &report.run_info().models {
+//!     println!("{}: RMSE {:?} of naive", model.model, model.relative_rmse);
+//! }
+//! # Ok::<(), forecastle::Error>(())
+//! ```
+//!
+//! Rules without models: [`MarketStructure`]. Judging models by walking forward:
+//! [`Pipeline::leaderboard`]. Every part is a crate of its own, re-exported here: [`core`],
+//! [`market_data`], [`features`], [`regime`], [`signals`], [`models_tree`], [`kalman`],
+//! [`ensemble`], [`evaluation`].
+//!
+//! What is not here: order execution, charts, advice. On liquid markets no model beats naive by
+//! much, and the report says so.
+
+mod config;
+mod csv_table;
+mod fitted;
+mod learned;
+mod models;
+mod pipeline;
+mod price_target;
+mod report;
+mod row;
+mod screen;
+mod skill;
+mod structure;
+mod walk_forward;
+
+pub use config::{ModelKind, PipelineConfig, RuleConfig, StackingConfig};
+pub use csv_table::write_csv;
+pub use fitted::FittedPipeline;
+pub use forecastle_core::{Direction, Error, Regime, Result, Signal};
+pub use pipeline::{Pipeline, PipelineBuilder};
+pub use report::{IntervalSummary, Report, RowSelection, RunInfo, SkippedModel};
+pub use row::{Cell, ForecastRow, Record, StructureRow, TableRow};
+pub use skill::ModelSummary;
+pub use structure::{MarketStructure, MarketStructureStream};
+
+pub use forecastle_core as core;
+pub use forecastle_ensemble as ensemble;
+pub use forecastle_evaluation as evaluation;
+pub use forecastle_features as features;
+pub use forecastle_kalman as kalman;
+pub use forecastle_market_data as market_data;
+pub use forecastle_models_tree as models_tree;
+pub use forecastle_regime as regime;
+pub use forecastle_signals as signals;

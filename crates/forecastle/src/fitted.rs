@@ -1,0 +1,238 @@
+use forecastle_core::{
+    Artifact, CandleSeries, Error, Predict, Result, Symbol, Timeframe, Timestamp,
+};
+use forecastle_ensemble::{MetaModel, Stacking};
+use forecastle_features::global_vwap;
+use forecastle_market_data::is_simulated;
+use serde::{Deserialize, Serialize};
+
+use crate::learned::{Learned, Memory};
+use crate::{ForecastRow, Pipeline, PipelineConfig, Record, Report, RunInfo, SkippedModel};
+
+const KIND: &str = "pipeline";
+const VERSION: u32 = 1;
+
+/// Models of later versions, whose columns exist already.
+const LATER: [&str; 3] = ["gru", "transformer", "autoencoder_boosting"];
+
+/// Turns candles into the final table, with models that are fitted and frozen.
+///
+/// Made by [`Pipeline::fit`]. Rows that the models have learnt from show what models fitted on
+/// earlier rows alone had forecast (out of fold), or nothing; rows from the last fitted candle on
+/// show the models fitted on everything. So no row knows anything after itself, and cutting the
+/// candles off at any row changes nothing before the cut.
+#[derive(Debug)]
+pub struct FittedPipeline {
+    pipeline: Pipeline,
+    symbol: Symbol,
+    timeframe: Timeframe,
+    fitted_until: Option<Timestamp>,
+    learned: Option<Learned>,
+    skipped: Vec<SkippedModel>,
+}
+
+impl FittedPipeline {
+    pub(crate) fn new(
+        pipeline: Pipeline,
+        candles: &CandleSeries,
+        learned: Option<Learned>,
+        skipped: Vec<SkippedModel>,
+    ) -> Self {
+        Self {
+            pipeline,
+            symbol: candles.symbol().clone(),
+            timeframe: candles.timeframe(),
+            fitted_until: candles.view().open_time().last().copied(),
+            learned,
+            skipped,
+        }
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &PipelineConfig {
+        self.pipeline.config()
+    }
+
+    /// Open time of the last candle that the models know.
+    pub fn fitted_until(&self) -> Option<Timestamp> {
+        self.fitted_until
+    }
+
+    /// Makes the final table of the candles: those of the fit, later ones, or both.
+    ///
+    /// Give the history along: indicators and the Kalman filter start at the first row given.
+    ///
+    /// # Errors
+    /// - [`Error::InvalidParameter`] when symbol or timeframe are not those of the fit.
+    pub fn run(&self, candles: &CandleSeries) -> Result<Report> {
+        for (name, fitted, given) in [
+            ("symbol", self.symbol.to_string(), candles.symbol().to_string()),
+            ("timeframe", self.timeframe.to_string(), candles.timeframe().to_string()),
+        ] {
+            if fitted != given {
+                return Err(Error::invalid_parameter(name, format!("the fit's {fitted}"), given));
+            }
+        }
+        let structure = self.pipeline.structure().clone();
+        let indicators = structure.indicators(candles.view())?;
+        let forecasts = match &self.learned {
+            Some(learned) => self.pipeline.install(|| self.forecasts(candles, learned))?,
+            None => Vec::new(),
+        };
+        let run = self.run_info(candles);
+        Ok(Report { run, candles: candles.clone(), structure, indicators, forecasts })
+    }
+
+    fn forecasts(&self, candles: &CandleSeries, learned: &Learned) -> Result<Vec<ForecastRow>> {
+        let view = candles.view();
+        let config = self.config();
+        let Learned { stacking, memory } = learned;
+        let live = match self.fitted_until {
+            Some(until) => view.open_time().partition_point(|&time| time < until),
+            None => 0,
+        };
+        let mut rows = vec![ForecastRow::default(); view.len()];
+        let past = rows.iter_mut().zip(view.open_time()).zip(view.close());
+        for ((row, time), close) in past.take(live) {
+            let found = memory.history.binary_search_by_key(time, |past| past.open_time);
+            let known = found.ok().and_then(|i| memory.history.get(i));
+            // Another close at that time is another history: nothing was forecast of it.
+            if let Some(known) = known.filter(|past| past.close == *close) {
+                *row = known.forecast;
+            }
+        }
+        if live == view.len() {
+            return Ok(rows);
+        }
+        let inputs = self.pipeline.inputs(view)?;
+        let volatility = self.pipeline.volatility(view)?;
+        let tables: Vec<_> = config.models.iter().map(|&kind| inputs.of(kind)).collect();
+        let predictions = stacking.predict_bases(&tables)?;
+        let ensemble = stacking.combine(&predictions)?;
+        for (t, row) in rows.iter_mut().enumerate().skip(live) {
+            let (close, scale) = (view.close()[t], volatility[t]);
+            let bases = predictions.row(t).to_vec();
+            *row = memory.forecast(&config.models, &bases, ensemble[t], close, scale);
+        }
+        Ok(rows)
+    }
+
+    fn run_info(&self, candles: &CandleSeries) -> RunInfo {
+        let view = candles.view();
+        let config = self.config();
+        let global = global_vwap(view);
+        let learned = self.learned.as_ref();
+        let mut skipped = self.skipped.clone();
+        for &column in ForecastRow::COLUMNS {
+            let asked = config.models.iter().any(|kind| kind.as_str() == column);
+            let reason = match column {
+                _ if asked || column.starts_with("ensemble") => continue,
+                _ if LATER.contains(&column) => "neural models are not part of this version",
+                _ => "not asked for",
+            };
+            skipped.push(SkippedModel { model: column.into(), reason: reason.into() });
+        }
+        let mut info = RunInfo {
+            version: env!("CARGO_PKG_VERSION"),
+            symbol: candles.symbol().clone(),
+            timeframe: candles.timeframe(),
+            source: None,
+            simulated: is_simulated(candles.symbol()),
+            rows: view.len(),
+            first_open_time: view.open_time().first().copied(),
+            last_open_time: view.open_time().last().copied(),
+            fitted_until: self.fitted_until,
+            horizon: config.horizon,
+            vwap: config.vwap,
+            target: config.target,
+            seed: config.seed,
+            input: None,
+            global_vwap: global.map(|g| g.vwap),
+            global_vwap_sigma: global.map(|g| g.sigma),
+            models: learned.map_or_else(Vec::new, |l| l.memory.models.clone()),
+            naive_weight: learned.map(|l| l.stacking.naive_weight()),
+            interval: learned.and_then(|l| l.memory.interval),
+            skipped,
+            warnings: Vec::new(),
+        };
+        info.warnings = info.find_warnings();
+        info
+    }
+
+    /// Saves everything needed to [`run`](Self::run): settings, models, weights, past forecasts.
+    ///
+    /// # Errors
+    /// - [`Error::Artifact`] when a model cannot be written.
+    pub fn save(&self) -> Result<Artifact> {
+        let mut names = Vec::new();
+        let learned = match &self.learned {
+            None => None,
+            Some(learned) => {
+                let mut models = Vec::new();
+                for base in learned.stacking.bases() {
+                    models.push(base.save()?.to_bytes()?);
+                    names.extend_from_slice(base.feature_names());
+                }
+                let meta = learned.stacking.meta().clone();
+                Some(SavedLearned { models, meta, memory: learned.memory.clone() })
+            }
+        };
+        let saved = Saved {
+            config: self.config().to_toml()?,
+            symbol: self.symbol.clone(),
+            timeframe: self.timeframe,
+            fitted_until: self.fitted_until,
+            learned,
+            skipped: self.skipped.clone(),
+        };
+        Artifact::encode(KIND, VERSION, &names, &saved)
+    }
+
+    /// Loads what [`save`](Self::save) wrote.
+    ///
+    /// # Errors
+    /// - [`Error::Artifact`] when the artifact is of another kind or version or malformed.
+    pub fn load(artifact: &Artifact) -> Result<Self> {
+        let saved: Saved = artifact.decode(KIND, VERSION)?;
+        let pipeline = Pipeline::new(PipelineConfig::from_toml(&saved.config)?)?;
+        let config = pipeline.config();
+        let learned = match saved.learned {
+            None => None,
+            Some(SavedLearned { models, meta, memory }) => {
+                if models.len() != config.models.len() {
+                    return Err(Error::artifact("it holds another number of models than it names"));
+                }
+                let mut bases: Vec<Box<dyn Predict>> = Vec::new();
+                for (kind, bytes) in config.models.iter().zip(&models) {
+                    bases.push(kind.load(&Artifact::from_bytes(bytes)?, config.target)?);
+                }
+                Some(Learned { stacking: Stacking::from_parts(meta, bases)?, memory })
+            }
+        };
+        Ok(Self {
+            symbol: saved.symbol,
+            timeframe: saved.timeframe,
+            fitted_until: saved.fitted_until,
+            skipped: saved.skipped,
+            learned,
+            pipeline,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    config: String,
+    symbol: Symbol,
+    timeframe: Timeframe,
+    fitted_until: Option<Timestamp>,
+    learned: Option<SavedLearned>,
+    skipped: Vec<SkippedModel>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedLearned {
+    models: Vec<Vec<u8>>,
+    meta: MetaModel,
+    memory: Memory,
+}

@@ -1,0 +1,280 @@
+use forecastle_core::{Candle, Direction, Regime, Signal, Timestamp};
+use forecastle_features::{INDICATOR_NAMES, Indicator};
+use serde::ser::{SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
+
+/// Holds one value of the final table.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Cell<'a> {
+    /// Not ready, not asked for or undefined: null in JSON, empty in CSV.
+    Null,
+    /// An instant.
+    Time(Timestamp),
+    /// A finite number.
+    Float(f64),
+    /// A flag.
+    Bool(bool),
+    /// A name or a sentence.
+    Text(&'a str),
+}
+
+impl From<f64> for Cell<'_> {
+    fn from(value: f64) -> Self {
+        if value.is_finite() { Self::Float(value) } else { Self::Null }
+    }
+}
+
+impl From<Option<f64>> for Cell<'_> {
+    fn from(value: Option<f64>) -> Self {
+        value.map_or(Self::Null, Self::from)
+    }
+}
+
+impl Serialize for Cell<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match *self {
+            Self::Null => serializer.serialize_none(),
+            Self::Time(time) => serializer.serialize_i64(time.as_millis()),
+            Self::Float(value) => serializer.serialize_f64(value),
+            Self::Bool(flag) => serializer.serialize_bool(flag),
+            Self::Text(text) => serializer.serialize_str(text),
+        }
+    }
+}
+
+/// Gives a row's columns by name; CSV, JSON and the screen read rows through it.
+///
+/// # Contract
+/// `visit` calls its visitor once for each of the columns, in that order.
+pub trait Record {
+    /// The column names.
+    const COLUMNS: &'static [&'static str];
+
+    /// Calls `visitor` for every column.
+    fn visit(&self, visitor: &mut dyn FnMut(&'static str, Cell<'_>));
+}
+
+const N_STRUCTURE: usize = 42;
+const N_FORECAST: usize = 10;
+
+const STRUCTURE: [&str; N_STRUCTURE] = [
+    "open_time",
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "typical_price",
+    "vwap",
+    "vwap_sigma",
+    "vwap_upper_1",
+    "vwap_lower_1",
+    "vwap_upper_2",
+    "vwap_lower_2",
+    "vwap_z",
+    "sma_5",
+    "sma_20",
+    "std_5",
+    "std_20",
+    "atr_14",
+    "momentum_5",
+    "momentum_10",
+    "close_lag_1",
+    "close_lag_2",
+    "close_lag_3",
+    "close_lag_5",
+    "close_lag_10",
+    "close_lag_20",
+    "regime",
+    "regime_strength",
+    "direction",
+    "forecast_text",
+    "rule_confidence",
+    "signal",
+    "stop_loss",
+    "take_profit",
+    "atr_target",
+    "vwap_target",
+    "linreg_target",
+    "blended_target",
+    "take_profit_valid",
+    "stop_valid",
+    "reward_risk",
+];
+
+const FORECAST: [&str; N_FORECAST] = [
+    "boosting",
+    "kalman",
+    "ridge",
+    "gru",
+    "transformer",
+    "autoencoder_boosting",
+    "ensemble",
+    "ensemble_lower",
+    "ensemble_upper",
+    "ensemble_confidence",
+];
+
+const TABLE: [&str; N_STRUCTURE + N_FORECAST] = {
+    let mut names = [""; N_STRUCTURE + N_FORECAST];
+    let mut i = 0;
+    while i < names.len() {
+        names[i] = if i < N_STRUCTURE { STRUCTURE[i] } else { FORECAST[i - N_STRUCTURE] };
+        i += 1;
+    }
+    names
+};
+
+/// Holds what candles and rules alone say of one bar: candle, market structure, signal system.
+///
+/// `None` means that there is not enough history yet, or (stop and take-profit of a HOLD) that the
+/// value does not exist.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StructureRow {
+    /// The candle.
+    pub candle: Candle,
+    /// The indicator columns, in the order of [`INDICATOR_NAMES`];
+    /// NaN where not ready.
+    pub indicators: [f64; INDICATOR_NAMES.len()],
+    /// Regime, strength and direction; `None` while VWAP is not ready.
+    pub state: Option<forecastle_regime::MarketState>,
+    /// What the rules say of it.
+    pub rules: forecastle_signals::RuleOutput,
+    /// The forecast in words.
+    pub forecast_text: String,
+}
+
+impl StructureRow {
+    /// Whether the rules would buy, sell or do nothing.
+    pub fn signal(&self) -> Signal {
+        self.rules.signal
+    }
+}
+
+impl Record for StructureRow {
+    const COLUMNS: &'static [&'static str] = &STRUCTURE;
+
+    fn visit(&self, visitor: &mut dyn FnMut(&'static str, Cell<'_>)) {
+        let candle = &self.candle;
+        visitor("open_time", Cell::Time(candle.open_time()));
+        visitor("open", candle.open().into());
+        visitor("high", candle.high().into());
+        visitor("low", candle.low().into());
+        visitor("close", candle.close().into());
+        visitor("volume", candle.volume().into());
+        for indicator in Indicator::ALL {
+            // The regression's columns are inputs of `linreg_target`, not part of the table.
+            if !matches!(indicator, Indicator::Linreg20 | Indicator::LinregSlope20) {
+                visitor(indicator.name(), self.indicators[indicator.index()].into());
+            }
+        }
+        let regime = self.state.map(|s| s.regime);
+        let direction = self.state.map(|s| s.direction);
+        visitor("regime", regime.map_or(Cell::Null, |r: Regime| Cell::Text(r.as_str())));
+        visitor("regime_strength", self.state.map(|s| s.strength).into());
+        visitor("direction", direction.map_or(Cell::Null, |d: Direction| Cell::Text(d.as_str())));
+        visitor("forecast_text", Cell::Text(&self.forecast_text));
+        let rules = &self.rules;
+        visitor("rule_confidence", rules.rule_confidence.into());
+        visitor("signal", Cell::Text(rules.signal.as_str()));
+        visitor("stop_loss", rules.stop_loss.into());
+        visitor("take_profit", rules.take_profit.into());
+        visitor("atr_target", rules.atr_target.into());
+        visitor("vwap_target", rules.vwap_target.into());
+        visitor("linreg_target", rules.linreg_target.into());
+        visitor("blended_target", rules.blended_target.into());
+        visitor("take_profit_valid", Cell::Bool(rules.take_profit_valid));
+        visitor("stop_valid", Cell::Bool(rules.stop_valid));
+        visitor("reward_risk", rules.reward_risk.into());
+    }
+}
+
+/// Holds the learnt forecasts of one bar, as prices at `t + horizon`.
+///
+/// `None` where a model was not asked for, was skipped (the run says why), or had not been fitted
+/// on anything but later bars.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ForecastRow {
+    /// Gradient boosting.
+    pub boosting: Option<f64>,
+    /// Kalman local linear trend.
+    pub kalman: Option<f64>,
+    /// Ridge regression.
+    pub ridge: Option<f64>,
+    /// Gated recurrent unit.
+    pub gru: Option<f64>,
+    /// Transformer encoder.
+    pub transformer: Option<f64>,
+    /// Gradient boosting on features and autoencoder latents.
+    pub autoencoder_boosting: Option<f64>,
+    /// The stacked forecast.
+    pub ensemble: Option<f64>,
+    /// Lower end of its interval.
+    pub ensemble_lower: Option<f64>,
+    /// Upper end of its interval.
+    pub ensemble_upper: Option<f64>,
+    /// Probability that the move has the ensemble's sign.
+    pub ensemble_confidence: Option<f64>,
+}
+
+impl Record for ForecastRow {
+    const COLUMNS: &'static [&'static str] = &FORECAST;
+
+    fn visit(&self, visitor: &mut dyn FnMut(&'static str, Cell<'_>)) {
+        visitor("boosting", self.boosting.into());
+        visitor("kalman", self.kalman.into());
+        visitor("ridge", self.ridge.into());
+        visitor("gru", self.gru.into());
+        visitor("transformer", self.transformer.into());
+        visitor("autoencoder_boosting", self.autoencoder_boosting.into());
+        visitor("ensemble", self.ensemble.into());
+        visitor("ensemble_lower", self.ensemble_lower.into());
+        visitor("ensemble_upper", self.ensemble_upper.into());
+        visitor("ensemble_confidence", self.ensemble_confidence.into());
+    }
+}
+
+/// Holds one row of the final table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TableRow {
+    /// Candle, market structure and signal system.
+    pub structure: StructureRow,
+    /// The learnt forecasts.
+    pub forecast: ForecastRow,
+}
+
+impl Record for TableRow {
+    const COLUMNS: &'static [&'static str] = &TABLE;
+
+    fn visit(&self, visitor: &mut dyn FnMut(&'static str, Cell<'_>)) {
+        self.structure.visit(visitor);
+        self.forecast.visit(visitor);
+    }
+}
+
+/// Serialises a record as an object of its columns.
+fn serialize_record<S: Serializer>(record: &impl Record, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(None)?;
+    let mut result = Ok(());
+    record.visit(&mut |name, cell| {
+        if result.is_ok() {
+            result = map.serialize_entry(name, &cell);
+        }
+    });
+    result?;
+    map.end()
+}
+
+impl Serialize for TableRow {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize_record(self, serializer)
+    }
+}
+
+impl Serialize for StructureRow {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize_record(self, serializer)
+    }
+}

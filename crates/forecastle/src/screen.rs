@@ -1,0 +1,373 @@
+use std::fmt::Write as _;
+
+use comfy_table::{CellAlignment, Table, presets};
+use forecastle_core::{RepairReport, Signal};
+use forecastle_features::Indicator;
+
+use crate::{ForecastRow, Record, Report, RowSelection, RunInfo, TableRow};
+
+impl Report {
+    /// The report as text for a terminal: for the last row the three sections of the table with
+    /// every model beside naive, for all rows a line each.
+    pub fn to_screen(&self, selection: RowSelection) -> String {
+        let mut text = header(&self.run);
+        match (selection, self.forecast()) {
+            (_, None) => text.push_str("\nno candles, no forecast\n"),
+            (RowSelection::Last, Some(row)) => {
+                text.push_str(&structure(&row));
+                text.push_str(&signal(&row));
+                text.push_str(&forecast(&self.run, &row));
+            }
+            (RowSelection::All, Some(_)) => {
+                text.push_str(&lines(self));
+                text.push_str(&models(&self.run, None));
+            }
+        }
+        for warning in &self.run.warnings {
+            let _ = write!(text, "\nWARNING: {warning}\n");
+        }
+        text
+    }
+}
+
+fn header(run: &RunInfo) -> String {
+    let mut text = format!("Forecastle {}: {} {}", run.version, run.symbol, run.timeframe);
+    let _ = write!(text, ", {} candles", run.rows);
+    if let (Some(first), Some(last)) = (run.first_open_time, run.last_open_time) {
+        let _ = write!(text, ", {first} to {last}");
+    }
+    if let Some(source) = &run.source {
+        let _ = write!(text, ", {source}");
+    }
+    let _ = write!(text, "\nhorizon {} bars, VWAP {}, seed {}", run.horizon, run.vwap, run.seed);
+    if let Some(input) = &run.input {
+        let _ = write!(text, "\ninput: {}", repairs(input));
+    }
+    text.push('\n');
+    text
+}
+
+/// What was repaired, in words; zeros are left out.
+fn repairs(report: &RepairReport) -> String {
+    let counts = [
+        (report.duplicates, "duplicates dropped"),
+        (report.dropped, "invalid rows dropped"),
+        (report.volume_repaired, "volumes set to 0"),
+        (report.out_of_order, "rows out of order"),
+        (report.unclosed, "unclosed candles dropped"),
+    ];
+    let mut parts = vec![format!("{} rows read", report.rows_in)];
+    parts.extend(counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
+    if !report.is_repaired() {
+        parts.push("nothing repaired".into());
+    }
+    if report.gaps > 0 {
+        parts.push(format!(
+            "{} gaps with {} missing candles (not filled)",
+            report.gaps, report.missing
+        ));
+    }
+    parts.join(", ")
+}
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED);
+    table.set_header(header.iter().copied());
+    table
+}
+
+/// All columns but the first to the right.
+fn finish(mut table: Table) -> String {
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    lines.join("\n") + "\n"
+}
+
+fn structure(row: &TableRow) -> String {
+    let candle = &row.structure.candle;
+    let mut text = format!("\nMARKET STRUCTURE at {}\n", candle.open_time());
+    text.push_str(&row.structure.forecast_text);
+    text.push('\n');
+    let value = |indicator: Indicator| number(row.structure.indicators[indicator.index()]);
+    let state = row.structure.state;
+    let mut table = table(&["candle", "", "VWAP", "", "indicators", "", "closes", ""]);
+    table.add_row([
+        "open",
+        &number(candle.open()),
+        "vwap",
+        &value(Indicator::Vwap),
+        "sma_5",
+        &value(Indicator::Sma5),
+        "lag 1",
+        &value(Indicator::CloseLag1),
+    ]);
+    table.add_row([
+        "high",
+        &number(candle.high()),
+        "sigma",
+        &value(Indicator::VwapSigma),
+        "sma_20",
+        &value(Indicator::Sma20),
+        "lag 2",
+        &value(Indicator::CloseLag2),
+    ]);
+    table.add_row([
+        "low",
+        &number(candle.low()),
+        "upper 2",
+        &value(Indicator::VwapUpper2),
+        "std_5",
+        &value(Indicator::Std5),
+        "lag 3",
+        &value(Indicator::CloseLag3),
+    ]);
+    table.add_row([
+        "close",
+        &number(candle.close()),
+        "upper 1",
+        &value(Indicator::VwapUpper1),
+        "std_20",
+        &value(Indicator::Std20),
+        "lag 5",
+        &value(Indicator::CloseLag5),
+    ]);
+    table.add_row([
+        "volume",
+        &number(candle.volume()),
+        "lower 1",
+        &value(Indicator::VwapLower1),
+        "atr_14",
+        &value(Indicator::Atr14),
+        "lag 10",
+        &value(Indicator::CloseLag10),
+    ]);
+    table.add_row([
+        "typical",
+        &value(Indicator::TypicalPrice),
+        "lower 2",
+        &value(Indicator::VwapLower2),
+        "momentum_5",
+        &value(Indicator::Momentum5),
+        "lag 20",
+        &value(Indicator::CloseLag20),
+    ]);
+    table.add_row([
+        "regime",
+        &state.map_or_else(dash, |s| s.regime.to_string()),
+        "z",
+        &value(Indicator::VwapZ),
+        "momentum_10",
+        &value(Indicator::Momentum10),
+        "direction",
+        &state.map_or_else(dash, |s| s.direction.to_string()),
+    ]);
+    text.push_str(&finish(table));
+    text
+}
+
+fn signal(row: &TableRow) -> String {
+    let rules = &row.structure.rules;
+    let valid = |flag: bool| if flag { "valid" } else { "not valid" };
+    let trades = rules.signal != Signal::Hold;
+    let mut text = format!("\nSIGNAL {}", rules.signal);
+    let _ = if trades {
+        writeln!(text, ", confidence {:.2}", rules.rule_confidence)
+    } else {
+        writeln!(text, ": the rules do nothing here")
+    };
+    let note = |level: Option<f64>, flag: bool| match level {
+        Some(level) if trades => format!("{} ({})", number(level), valid(flag)),
+        _ => dash(),
+    };
+    let mut table = table(&["target", "price", "trade", ""]);
+    table.add_row([
+        "ATR",
+        &optional(rules.atr_target),
+        "stop loss",
+        &note(rules.stop_loss, rules.stop_valid),
+    ]);
+    table.add_row([
+        "VWAP",
+        &optional(rules.vwap_target),
+        "take profit",
+        &note(rules.take_profit, rules.take_profit_valid),
+    ]);
+    table.add_row([
+        "linear regression",
+        &optional(rules.linreg_target),
+        "reward : risk",
+        &figure(rules.reward_risk, |r| format!("{r:.2}")),
+    ]);
+    table.add_row(["blended", &optional(rules.blended_target), "", ""]);
+    text.push_str(&finish(table));
+    text
+}
+
+fn forecast(run: &RunInfo, row: &TableRow) -> String {
+    let ForecastRow { ensemble, ensemble_lower, ensemble_upper, ensemble_confidence, .. } =
+        row.forecast;
+    let close = row.structure.candle.close();
+    let mut text = format!("\nML FORECAST: price {} bars ahead\n", run.horizon);
+    if let Some(ensemble) = ensemble {
+        let _ = write!(text, "ensemble {} ({})", number(ensemble), percent(ensemble / close - 1.0));
+        if let (Some(interval), Some(lower), Some(upper)) =
+            (run.interval, ensemble_lower, ensemble_upper)
+        {
+            let _ = write!(
+                text,
+                ", {:.0} % interval {} to {} (realised coverage {:.1} % on {} rows)",
+                100.0 * interval.level,
+                number(lower),
+                number(upper),
+                100.0 * interval.realised_coverage,
+                interval.n,
+            );
+        }
+        if let Some(confidence) = ensemble_confidence {
+            let _ = write!(text, ", probability of its direction {:.1} %", 100.0 * confidence);
+        }
+        text.push('\n');
+    }
+    text.push_str(&models(run, Some(row)));
+    text
+}
+
+/// Every model beside naive, and why columns are empty.
+fn models(run: &RunInfo, row: Option<&TableRow>) -> String {
+    let mut text = String::new();
+    if !run.models.is_empty() {
+        let mut table = table(&[
+            "model",
+            "forecast",
+            "move",
+            "weight",
+            "RMSE",
+            "vs naive",
+            "MASE",
+            "direction",
+            "DM",
+            "p",
+            "rows",
+        ]);
+        for model in &run.models {
+            let (forecast, change) = match row {
+                Some(row) => named_forecast(row, &model.model),
+                None => (dash(), dash()),
+            };
+            table.add_row([
+                model.model.clone(),
+                forecast,
+                change,
+                figure(model.weight, |w| format!("{w:.3}")),
+                format!("{:.6}", model.rmse),
+                figure(model.relative_rmse, |v| format!("{v:.4}")),
+                figure(model.mase, |v| format!("{v:.4}")),
+                figure(model.directional_accuracy, |v| format!("{:.1} %", 100.0 * v)),
+                figure(model.dm_statistic, |v| format!("{v:+.2}")),
+                figure(model.dm_p, |v| format!("{v:.3}")),
+                model.n.to_string(),
+            ]);
+        }
+        text.push_str(&finish(table));
+        text.push_str(
+            "out of fold, errors of log returns; vs naive: RMSE over that of \"the price stays \
+             where it is\"; DM < 0: better than naive\n",
+        );
+    }
+    for skipped in &run.skipped {
+        let _ = writeln!(text, "no {}: {}", skipped.model, skipped.reason);
+    }
+    text
+}
+
+fn named_forecast(row: &TableRow, name: &str) -> (String, String) {
+    let close = row.structure.candle.close();
+    let mut price = (name == "naive").then_some(close);
+    row.forecast.visit(&mut |column, cell| {
+        if let (true, crate::Cell::Float(value)) = (column == name, cell) {
+            price = Some(value);
+        }
+    });
+    (optional(price), price.map_or_else(dash, |p| percent(p / close - 1.0)))
+}
+
+fn lines(report: &Report) -> String {
+    let mut table = table(&[
+        "open time",
+        "close",
+        "vwap",
+        "z",
+        "regime",
+        "signal",
+        "stop",
+        "blended",
+        "ensemble",
+        "lower",
+        "upper",
+    ]);
+    for row in report.rows() {
+        let value = |indicator: Indicator| row.structure.indicators[indicator.index()];
+        table.add_row([
+            row.structure.candle.open_time().to_string(),
+            number(row.structure.candle.close()),
+            number(value(Indicator::Vwap)),
+            figure(Some(value(Indicator::VwapZ)).filter(|z| z.is_finite()), |z| format!("{z:+.2}")),
+            row.structure.state.map_or_else(dash, |s| s.regime.to_string()),
+            row.structure.rules.signal.to_string(),
+            optional(row.structure.rules.stop_loss),
+            optional(row.structure.rules.blended_target),
+            optional(row.forecast.ensemble),
+            optional(row.forecast.ensemble_lower),
+            optional(row.forecast.ensemble_upper),
+        ]);
+    }
+    format!("\n{}", finish(table))
+}
+
+fn dash() -> String {
+    "–".into()
+}
+
+fn optional(value: Option<f64>) -> String {
+    value.map_or_else(dash, number)
+}
+
+fn figure(value: Option<f64>, format: impl Fn(f64) -> String) -> String {
+    value.map_or_else(dash, format)
+}
+
+fn percent(share: f64) -> String {
+    format!("{:+.2} %", 100.0 * share)
+}
+
+/// Seven significant digits, at most 12 decimals, at least 2.
+fn number(value: f64) -> String {
+    if !value.is_finite() {
+        return dash();
+    }
+    let magnitude = value.abs().max(1e-12).log10().floor();
+    let decimals = (6.0 - magnitude).clamp(2.0, 12.0) as usize;
+    format!("{value:.decimals$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_seven_digits_from_shares_of_a_satoshi_to_millions() {
+        for (value, text) in [
+            (42_123.456_789, "42123.46"),
+            (1.062_412_3, "1.062412"),
+            (0.000_012_345_678, "0.00001234568"),
+            (0.0, "0.000000000000"),
+            (-3.5, "-3.500000"),
+            (f64::NAN, "–"),
+        ] {
+            assert_eq!(number(value), text);
+        }
+    }
+}

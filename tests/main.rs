@@ -1,0 +1,7 @@
+//! Integration tests across crates: one binary, so that they link once.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(clippy::print_stderr, reason = "a skipped test says so")]
+
+mod dependencies;
+mod golden;
+mod shared;
