@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use forecastle_core::{Candle, CandleSeries, CandleView, Timestamp, Transform};
-use forecastle_features::{Indicators, ModelFeatures, Vwap, VwapAnchor};
+use forecastle_features::{Indicators, ModelFeatures, PriceIndicators, Vwap, VwapAnchor};
 use ndarray::{Array2, ShapeBuilder};
 use ta_lib::Core;
 
@@ -49,11 +49,11 @@ fn fused(c: &mut Criterion) {
         (1_000_000, "1_000_000"),
         (10_000_000, "10_000_000"),
     ] {
-        let series = series(rows);
-        let indicators = Indicators::default();
-        let mut out = faulted(rows, indicators.names().len());
         group.throughput(Throughput::Elements(rows as u64)).sample_size(10);
         group.bench_function(name, |b| {
+            let series = series(rows);
+            let indicators = Indicators::default();
+            let mut out = faulted(rows, indicators.names().len());
             b.iter(|| indicators.transform_into(black_box(series.view()), &mut out).unwrap());
         });
     }
@@ -61,13 +61,13 @@ fn fused(c: &mut Criterion) {
 }
 
 fn anchors(c: &mut Criterion) {
-    let series = series(1_000_000);
     let mut group = c.benchmark_group("features/fused/anchor");
     group.throughput(Throughput::Elements(1_000_000)).sample_size(10);
     for anchor in ANCHORS {
-        let indicators = Indicators::new(anchor).unwrap();
-        let mut out = faulted(series.len(), indicators.names().len());
         group.bench_function(anchor.to_string(), |b| {
+            let series = series(1_000_000);
+            let indicators = Indicators::new(anchor).unwrap();
+            let mut out = faulted(series.len(), indicators.names().len());
             b.iter(|| indicators.transform_into(black_box(series.view()), &mut out).unwrap());
         });
     }
@@ -116,18 +116,23 @@ fn ta_lib_columns(core: &Core, view: CandleView<'_>, out: &mut [Vec<f64>; 10]) {
     core.linearreg_slope(0, last, close, 20, slope).unwrap();
 }
 
+/// The ten columns of TA-Lib, beside the sixteen without volume of which they are part.
 fn ta_lib(c: &mut Criterion) {
-    let mut group = c.benchmark_group("features/ta_lib_10_columns");
-    for (rows, name) in [(100_000, "100_000"), (1_000_000, "1_000_000")] {
-        let series = series(rows);
-        let core = Core::new();
-        let mut out: [Vec<f64>; 10] = std::array::from_fn(|_| vec![1.0; rows]);
+    for (rows, name) in [(10_000, "10_000"), (100_000, "100_000"), (1_000_000, "1_000_000")] {
+        let mut group = c.benchmark_group("features/shared_with_ta_lib");
         group.throughput(Throughput::Elements(rows as u64)).sample_size(10);
-        group.bench_function(name, |b| {
+        group.bench_function(BenchmarkId::new("ta_lib_10_columns", name), |b| {
+            let (series, core) = (series(rows), Core::new());
+            let mut out: [Vec<f64>; 10] = std::array::from_fn(|_| vec![1.0; rows]);
             b.iter(|| ta_lib_columns(&core, black_box(series.view()), &mut out));
         });
+        group.bench_function(BenchmarkId::new("forecastle_16_columns", name), |b| {
+            let (series, prices) = (series(rows), PriceIndicators::new());
+            let mut out = faulted(rows, prices.names().len());
+            b.iter(|| prices.transform_into(black_box(series.view()), &mut out).unwrap());
+        });
+        group.finish();
     }
-    group.finish();
 }
 
 criterion_group!(benches, fused, anchors, stream, ta_lib);

@@ -2,23 +2,13 @@ use forecastle_core::{Candle, CandleView, Result, Transform, TransformExt, Trans
 use ndarray::ArrayRef2;
 
 use crate::anchored::AnchoredStream;
-use crate::atr::{AtrStream, WilderAverage};
-use crate::close_windows::{Five, Twenty};
-use crate::output::{CHUNK, fill_chunks, owned_names, write_row};
-use crate::true_range::true_range;
-use crate::vwap::{VwapColumns, levels, typical_prices};
+use crate::output::{fill_chunks, owned_names, write_row};
+use crate::price_indicators::{LONGEST_LAG, PriceColumns, PriceIndicatorsStream};
+use crate::vwap::{VwapColumns, levels};
 use crate::{INDICATOR_NAMES, VwapAnchor};
 
 /// Number of columns.
 pub(crate) const WIDTH: usize = INDICATOR_NAMES.len();
-
-/// Rows before the columns other than VWAP are ready: the longest lag.
-const LONGEST_LAG: usize = 20;
-
-/// Rows that a window of 20 looks back on windows of 5.
-const HISTORY: usize = 15;
-
-const ATR_WINDOW: usize = 14;
 
 /// Computes every indicator of the final table, in price units, in one pass.
 ///
@@ -97,82 +87,29 @@ impl Transform for Indicators {
     }
 }
 
-/// Values of the last 32 rows.
-#[derive(Debug, Clone)]
-struct Recent<T>([T; 32]);
-
-impl<T: Copy> Recent<T> {
-    #[inline(always)]
-    fn set(&mut self, row: usize, value: T) {
-        self.0[row % 32] = value;
-    }
-
-    /// - `back`: below 32
-    #[inline(always)]
-    fn get(&self, row: usize, back: usize) -> T {
-        self.0[row.wrapping_sub(back) % 32]
-    }
-}
-
 /// Computes [`Indicators`] candle by candle.
 #[derive(Debug, Clone)]
 pub struct IndicatorsStream {
     moments: AnchoredStream,
-    atr: AtrStream,
-    closes: Recent<f64>,
-    fives: Recent<Five>,
-    row: usize,
+    prices: PriceIndicatorsStream,
 }
 
 impl IndicatorsStream {
     pub(crate) fn new(anchor: VwapAnchor) -> Self {
-        Self {
-            moments: AnchoredStream::new(anchor),
-            atr: AtrStream::new(ATR_WINDOW),
-            closes: Recent([f64::NAN; 32]),
-            fives: Recent([Five { mean: f64::NAN, squares: f64::NAN, tilt: f64::NAN }; 32]),
-            row: 0,
-        }
+        Self { moments: AnchoredStream::new(anchor), prices: PriceIndicatorsStream::new() }
     }
 
     /// Takes a candle; its row, NaN where not ready.
     #[inline]
     pub(crate) fn push(&mut self, candle: &Candle) -> [f64; WIDTH] {
-        let (row, close, typical) = (self.row, candle.close(), candle.typical_price());
-        self.row = row.wrapping_add(1);
+        let [typical, rest @ ..] = self.prices.push(candle);
         let (vwap, variance) = self.moments.push(candle.open_time(), typical, candle.volume());
-        let [vwap, sigma, upper_1, lower_1, upper_2, lower_2, z] = levels(vwap, variance, close);
-        self.closes.set(row, close);
-        let lag = |back| self.closes.get(row, back);
-        let five = Five::new([lag(4), lag(3), lag(2), lag(1), close]);
-        self.fives.set(row, five);
-        let before = |back| self.fives.get(row, back);
-        let twenty = Twenty::new([five, before(5), before(10), before(15)]);
-        [
-            typical,
-            vwap,
-            sigma,
-            upper_1,
-            lower_1,
-            upper_2,
-            lower_2,
-            z,
-            five.mean,
-            twenty.mean,
-            five.std(),
-            twenty.std,
-            self.atr.push(candle),
-            close - lag(5),
-            close - lag(10),
-            lag(1),
-            lag(2),
-            lag(3),
-            lag(5),
-            lag(10),
-            lag(20),
-            twenty.line,
-            twenty.slope,
-        ]
+        let levels = levels(vwap, variance, candle.close());
+        let mut row = [typical; WIDTH];
+        let (first, last) = row[1..].split_at_mut(levels.len());
+        first.copy_from_slice(&levels);
+        last.copy_from_slice(&rest);
+        row
     }
 }
 
@@ -189,179 +126,28 @@ pub(crate) struct IndicatorColumns<'a> {
     candles: CandleView<'a>,
     row: usize,
     vwap: VwapColumns,
-    atr: WilderAverage,
-    fives: Fives,
-}
-
-/// [`Five`]s in columns: [`HISTORY`] rows before the chunk, then the chunk's.
-#[derive(Debug)]
-struct Fives {
-    mean: Vec<f64>,
-    squares: Vec<f64>,
-    tilt: Vec<f64>,
+    prices: PriceColumns<'a>,
 }
 
 impl<'a> IndicatorColumns<'a> {
     pub(crate) fn new(anchor: VwapAnchor, candles: CandleView<'a>) -> Self {
-        let column = || vec![f64::NAN; HISTORY + CHUNK];
         Self {
             candles,
             row: 0,
             vwap: VwapColumns::new(anchor, candles.len()),
-            atr: WilderAverage::new(ATR_WINDOW),
-            fives: Fives { mean: column(), squares: column(), tilt: column() },
+            prices: PriceColumns::new(candles),
         }
     }
 
-    /// Fills the next rows, at most [`CHUNK`], columns of equal length.
+    /// Fills the next rows, at most [`CHUNK`](crate::output::CHUNK), columns of equal length.
     pub(crate) fn fill(&mut self, cells: &mut [&mut [f64]; WIDTH]) {
-        let n = cells[0].len();
-        let (from, to) = (self.row, self.row + n);
-        self.row = to;
-        let chunk = self.candles.slice(from..to);
-        let close = self.candles.close();
-        let [
-            typical,
-            vwap,
-            sigma,
-            upper_1,
-            lower_1,
-            upper_2,
-            lower_2,
-            z,
-            sma_5,
-            sma_20,
-            std_5,
-            std_20,
-            atr,
-            momentum_5,
-            momentum_10,
-            lag_1,
-            lag_2,
-            lag_3,
-            lag_5,
-            lag_10,
-            lag_20,
-            line,
-            slope,
-        ] = cells;
-        typical_prices(chunk, typical);
-        let mut levels = [
-            &mut vwap[..],
-            &mut sigma[..],
-            &mut upper_1[..],
-            &mut lower_1[..],
-            &mut upper_2[..],
-            &mut lower_2[..],
-            &mut z[..],
-        ];
-        self.vwap.fill(chunk, typical, &mut levels);
-        self.fives.fill(close, from, sma_5, std_5);
-        self.fives.fill_twenties([sma_20, std_20, line, slope]);
-        self.fives.keep_history(n);
-        average_true_ranges(&mut self.atr, self.candles, from, atr);
-        for (back, column) in
-            [(1, lag_1), (2, lag_2), (3, lag_3), (5, lag_5), (10, lag_10), (20, lag_20)]
-        {
-            let (unready, ready) = column.split_at_mut(back.max(from).min(to) - from);
-            unready.fill(f64::NAN);
-            ready.copy_from_slice(&close[to - back.min(to) - ready.len()..][..ready.len()]);
-        }
-        for (back, column) in [(5, momentum_5), (10, momentum_10)] {
-            let (unready, ready) = column.split_at_mut(back.max(from).min(to) - from);
-            unready.fill(f64::NAN);
-            let (new, old) =
-                (&close[to - ready.len()..], &close[to - back.min(to) - ready.len()..]);
-            for ((cell, new), old) in ready.iter_mut().zip(new).zip(old) {
-                *cell = new - old;
-            }
-        }
+        let [typical, v1, v2, v3, v4, v5, v6, v7, rest @ ..] =
+            cells.each_mut().map(|cells| &mut **cells);
+        let [p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15] = rest;
+        let chunk = self.candles.slice(self.row..self.row + typical.len());
+        self.row += typical.len();
+        self.prices
+            .fill(&mut [typical, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15]);
+        self.vwap.fill(chunk, typical, &mut [v1, v2, v3, v4, v5, v6, v7]);
     }
-}
-
-impl Fives {
-    /// Windows of 5 that end in rows `from..from + sma.len()` of `close`.
-    fn fill(&mut self, close: &[f64], from: usize, sma: &mut [f64], std: &mut [f64]) {
-        let n = sma.len();
-        let unready = 4_usize.saturating_sub(from).min(n);
-        let first = HISTORY + unready;
-        for column in [&mut self.mean, &mut self.squares, &mut self.tilt] {
-            column[HISTORY..first].fill(f64::NAN);
-        }
-        sma[..unready].fill(f64::NAN);
-        std[..unready].fill(f64::NAN);
-        let len = n - unready;
-        if len == 0 {
-            return;
-        }
-        let closes = &close[from + unready - 4..from + n];
-        let (a, b, c) = (&closes[..len], &closes[1..][..len], &closes[2..][..len]);
-        let (d, e) = (&closes[3..][..len], &closes[4..][..len]);
-        let mean = &mut self.mean[first..][..len];
-        let squares = &mut self.squares[first..][..len];
-        let tilt = &mut self.tilt[first..][..len];
-        let (sma, std) = (&mut sma[unready..][..len], &mut std[unready..][..len]);
-        for i in 0..len {
-            let five = Five::new([a[i], b[i], c[i], d[i], e[i]]);
-            mean[i] = five.mean;
-            squares[i] = five.squares;
-            tilt[i] = five.tilt;
-            sma[i] = five.mean;
-            std[i] = five.std();
-        }
-    }
-
-    /// Windows of 20 that end in the same rows: `[mean, std, line, slope]`.
-    fn fill_twenties(&self, out: [&mut [f64]; 4]) {
-        let [mean, std, line, slope] = out;
-        let n = mean.len();
-        let (std, line, slope) = (&mut std[..n], &mut line[..n], &mut slope[..n]);
-        let take = |back: usize| {
-            let at = HISTORY - back;
-            (&self.mean[at..at + n], &self.squares[at..at + n], &self.tilt[at..at + n])
-        };
-        let (a, b, c, d) = (take(0), take(5), take(10), take(15));
-        for i in 0..n {
-            let five = |column: (&[f64], &[f64], &[f64])| Five {
-                mean: column.0[i],
-                squares: column.1[i],
-                tilt: column.2[i],
-            };
-            let twenty = Twenty::new([five(a), five(b), five(c), five(d)]);
-            mean[i] = twenty.mean;
-            std[i] = twenty.std;
-            line[i] = twenty.line;
-            slope[i] = twenty.slope;
-        }
-    }
-
-    /// Moves the last rows of a chunk of `n` to where the next chunk looks back on them.
-    fn keep_history(&mut self, n: usize) {
-        for column in [&mut self.mean, &mut self.squares, &mut self.tilt] {
-            column.copy_within(n..n + HISTORY, 0);
-        }
-    }
-}
-
-/// ATR of rows `from..from + out.len()`.
-fn average_true_ranges(
-    average: &mut WilderAverage,
-    candles: CandleView<'_>,
-    from: usize,
-    out: &mut [f64],
-) {
-    let to = from + out.len();
-    let first = from.max(1).min(to);
-    let (unready, ranges) = out.split_at_mut(first - from);
-    unready.fill(f64::NAN);
-    let len = ranges.len();
-    if len == 0 {
-        return;
-    }
-    let (high, low) = (&candles.high()[first..to], &candles.low()[first..to]);
-    let previous = &candles.close()[first - 1..to - 1];
-    for i in 0..len {
-        ranges[i] = true_range(high[i], low[i], previous[i]);
-    }
-    average.fill(ranges);
 }

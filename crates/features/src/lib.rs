@@ -4,7 +4,8 @@
 //! columns from candles in one pass, and starts a stream that gives the same bits candle by candle
 //! in O(1) amortised, without allocating. All are causal; [`global_vwap`] alone is not, and says so.
 //!
-//! - [`Indicators`]: the 23 columns that rules and people read, in price units.
+//! - [`Indicators`]: the 23 columns that rules and people read, in price units;
+//!   [`PriceIndicators`]: the 16 of them that need no volume.
 //! - [`ModelFeatures`]: the same made scale-free, for models; [`LogClose`] for the Kalman filter.
 //! - One at a time: [`Vwap`], [`Sma`], [`RollingStd`], [`TrueRange`], [`Atr`], [`Momentum`],
 //!   [`Lag`], [`LinearRegression`].
@@ -55,6 +56,7 @@ mod model_features;
 mod moments;
 mod momentum;
 mod output;
+mod price_indicators;
 mod rolling_std;
 mod sma;
 mod true_range;
@@ -71,6 +73,7 @@ pub use linear_regression::{LinearRegression, LinearRegressionStream};
 pub use log_close::{LogClose, LogCloseStream};
 pub use model_features::{ModelFeatures, ModelFeaturesParams, ModelFeaturesStream};
 pub use momentum::{Momentum, MomentumStream};
+pub use price_indicators::{PriceIndicators, PriceIndicatorsStream};
 pub use rolling_std::{RollingStd, RollingStdStream};
 pub use sma::{Sma, SmaStream};
 pub use true_range::{TrueRange, TrueRangeStream};

@@ -7,7 +7,7 @@ use crate::window::{Aggregate, RollingWindow, check_window};
 /// Fits a straight line to the last closes by least squares.
 ///
 /// Columns `linreg_{window}`, the line's value at the last row, and `linreg_slope_{window}`, its
-/// change a row (TA-Lib's LINEARREG and LINEARREG_SLOPE); ready from row `window - 1`. The line
+/// change a row (TA-Lib's `LINEARREG` and `LINEARREG_SLOPE`); ready from row `window - 1`. The line
 /// `h` rows ahead is `linreg + h · slope`.
 ///
 /// # Examples

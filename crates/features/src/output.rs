@@ -1,7 +1,7 @@
 //! Ways in which columns reach the caller's memory.
 
 use forecastle_core::{CandleView, TransformStream};
-use ndarray::ArrayRef2;
+use ndarray::{ArrayRef2, ArrayViewMut1};
 
 /// Rows that are computed at once: few enough that all columns of a chunk stay in the cache.
 pub(crate) const CHUNK: usize = 512;
@@ -44,7 +44,7 @@ pub(crate) fn fill_chunks<const WIDTH: usize>(
 ) {
     let chunks = (0..rows).step_by(CHUNK).map(|from| from..rows.min(from + CHUNK));
     let in_place: Option<Vec<&mut [f64]>> =
-        out.columns_mut().into_iter().map(|column| column.into_slice()).collect();
+        out.columns_mut().into_iter().map(ArrayViewMut1::into_slice).collect();
     if let Some(mut columns) = in_place {
         for chunk in chunks {
             let mut rest = columns.iter_mut();

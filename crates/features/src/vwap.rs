@@ -48,7 +48,7 @@ const NAMES: [&str; WIDTH] = [
 /// # References
 /// - West, D. H. D. (1979). Updating mean and variance estimates: an improved method.
 ///   *Communications of the ACM* 22(9). <https://doi.org/10.1145/359146.359153>
-/// - Chan, T. F., Golub, G. H., LeVeque, R. J. (1983). Algorithms for computing the sample
+/// - Chan, T. F., Golub, G. H. and `LeVeque`, R. J. (1983). Algorithms for computing the sample
 ///   variance. *The American Statistician* 37(3). <https://doi.org/10.1080/00031305.1983.10483115>
 #[derive(Debug, Clone)]
 pub struct Vwap {

@@ -7,7 +7,7 @@ use std::cell::Cell;
 use forecastle_core::{Candle, Timestamp, Transform};
 use forecastle_features::{
     Atr, Indicators, Lag, LinearRegression, LogClose, ModelFeatures, ModelFeaturesParams, Momentum,
-    RollingStd, Sma, TrueRange, Vwap, VwapAnchor,
+    PriceIndicators, RollingStd, Sma, TrueRange, Vwap, VwapAnchor,
 };
 
 /// Counts allocations and passes them on to the system.
@@ -71,6 +71,7 @@ fn stream_updates_never_allocate() {
         Box::new(Lag::new(20).unwrap()),
         Box::new(LinearRegression::new(20).unwrap()),
         Box::new(LogClose::new()),
+        Box::new(PriceIndicators::new()),
     ];
     let windows = [1, 20, 96, 1_000].map(VwapAnchor::Rolling);
     for vwap in windows.into_iter().chain([VwapAnchor::SESSION_UTC, VwapAnchor::Cumulative]) {

@@ -6,7 +6,7 @@ use forecastle_core::conformance::transform;
 use forecastle_core::{CandleSeries, Transform, TransformExt};
 use forecastle_features::{
     Atr, Indicators, Lag, LinearRegression, LogClose, ModelFeatures, ModelFeaturesParams, Momentum,
-    RollingStd, SessionOffset, Sma, TrueRange, Vwap, VwapAnchor,
+    PriceIndicators, RollingStd, SessionOffset, Sma, TrueRange, Vwap, VwapAnchor,
 };
 use proptest::prelude::*;
 
@@ -20,8 +20,11 @@ fn anchors() -> Vec<VwapAnchor> {
 }
 
 fn singles() -> Vec<Box<dyn Transform>> {
-    let mut all: Vec<Box<dyn Transform>> =
-        vec![Box::new(TrueRange::new()), Box::new(LogClose::new())];
+    let mut all: Vec<Box<dyn Transform>> = vec![
+        Box::new(TrueRange::new()),
+        Box::new(LogClose::new()),
+        Box::new(PriceIndicators::new()),
+    ];
     for n in [1, 2, 5, 14, 20, 300] {
         all.push(Box::new(Sma::new(n).unwrap()));
         all.push(Box::new(RollingStd::with_ddof(n, 0).unwrap()));
@@ -94,7 +97,8 @@ fn shared_columns_carry_the_bits_of_the_single_transforms() {
     let series = Walk::new(1_500).idle(|i| i % 5 == 0).series(9);
     let anchor = VwapAnchor::Rolling(96);
     let indicators = Indicators::new(anchor).unwrap().transform(series.view()).unwrap();
-    let singles: [Box<dyn Transform>; 10] = [
+    let singles: [Box<dyn Transform>; 11] = [
+        Box::new(PriceIndicators::new()),
         Box::new(Vwap::new(anchor).unwrap()),
         Box::new(Atr::new(14).unwrap()),
         Box::new(Momentum::new(5).unwrap()),
@@ -110,7 +114,10 @@ fn shared_columns_carry_the_bits_of_the_single_transforms() {
         let table = single.transform(series.view()).unwrap();
         for name in table.names() {
             let (a, b) = (indicators.column(name).unwrap(), table.column(name).unwrap());
-            let same = a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits());
+            let same = a
+                .iter()
+                .zip(b)
+                .all(|(a, b)| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan());
             assert!(same, "{name}");
         }
     }
