@@ -197,11 +197,7 @@ impl LocalLinearTrend {
 }
 
 fn covariance(state: &TrendState) -> Covariance {
-    Covariance {
-        level: state.level_variance,
-        cross: state.covariance,
-        velocity: state.velocity_variance,
-    }
+    Covariance::new(state.level_variance, state.covariance, state.velocity_variance)
 }
 
 impl From<TrendState> for Gaussian<Const<2>> {

@@ -2,23 +2,46 @@
 
 use crate::TrendVariances;
 
-/// Covariance of (level, velocity).
+/// Covariance of (level, velocity), with its determinant.
+///
+/// A general filter needs the Joseph form lest rounding makes a covariance negative. Two states
+/// allow more: with the determinant carried along, update and prediction are sums and products of
+/// numbers that are never negative (the cross term aside, while the prior's is), so nothing cancels,
+/// every entry keeps its relative precision, and the covariance stays one by construction.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Covariance {
     pub(crate) level: f64,
     pub(crate) cross: f64,
     pub(crate) velocity: f64,
+    determinant: f64,
 }
 
 impl Covariance {
-    /// `F P Fᵀ + Q`.
+    pub(crate) fn new(level: f64, cross: f64, velocity: f64) -> Self {
+        Self { level, cross, velocity, determinant: (level * velocity - cross * cross).max(0.0) }
+    }
+
+    /// `F P Fᵀ + Q`; the transition alone leaves the determinant as it is.
     #[inline]
     pub(crate) fn predict(self, noise: &TrendVariances) -> Self {
-        let cross = self.cross + self.velocity;
+        let moved = (self.level + self.cross) + (self.cross + self.velocity);
+        Self::noisy(moved, self.cross + self.velocity, self.velocity, self.determinant, noise)
+    }
+
+    #[inline]
+    fn noisy(
+        level: f64,
+        cross: f64,
+        velocity: f64,
+        determinant: f64,
+        noise: &TrendVariances,
+    ) -> Self {
+        let drifted = velocity + noise.trend;
         Self {
-            level: (self.level + self.cross) + cross + noise.level,
+            level: level + noise.level,
             cross,
-            velocity: self.velocity + noise.trend,
+            velocity: drifted,
+            determinant: (determinant + level * noise.trend) + noise.level * drifted,
         }
     }
 }
@@ -37,30 +60,37 @@ pub(crate) struct Gain {
 }
 
 impl Gain {
-    /// Update in Joseph form, `A P Aᵀ + k r kᵀ` with `A = I − k h`, then prediction.
+    /// Update, then prediction. Every numerator is ready before the division is.
     #[inline]
     pub(crate) fn new(p: Covariance, noise: &TrendVariances) -> Self {
         let r = noise.measurement;
         let variance = p.level + r;
         // Validation keeps the variance positive; underflow alone can make it 0: nothing is learnt.
         let precision = if variance > 0.0 { 1.0 / variance } else { 0.0 };
-        let (k0, k1) = (p.level * precision, p.cross * precision);
-        // 1 − k0 without cancellation.
-        let a = r * precision;
-        let cross = p.cross - k1 * p.level;
-        let velocity = (p.velocity - k1 * p.cross) - k1 * cross + k1 * (k1 * r);
-        let filtered = Covariance {
-            level: a * (a * p.level) + k0 * (k0 * r),
-            cross: a * cross + k0 * (k1 * r),
-            velocity: velocity.max(0.0),
-        };
+        let level = p.level * r;
+        let cross = p.cross * r;
+        let velocity = p.determinant + p.velocity * r;
+        let determinant = p.determinant * r;
+        let slanted = cross + velocity;
+        let moved = (level + cross) + slanted;
         Self {
-            level: k0,
-            velocity: k1,
+            level: p.level * precision,
+            velocity: p.cross * precision,
             variance,
             precision,
-            filtered,
-            next: filtered.predict(noise),
+            filtered: Covariance {
+                level: level * precision,
+                cross: cross * precision,
+                velocity: velocity * precision,
+                determinant: determinant * precision,
+            },
+            next: Covariance::noisy(
+                moved * precision,
+                slanted * precision,
+                velocity * precision,
+                determinant * precision,
+                noise,
+            ),
         }
     }
 }
