@@ -1,1 +1,53 @@
-//! Forecast metrics, Diebold-Mariano, leaderboard and leak meter.
+//! Forecast metrics, Diebold-Mariano, leaderboard and leak meters.
+//!
+//! - **Metrics**: [`mae`], [`rmse`], [`mase`], [`relative_mae`], [`relative_rmse`],
+//!   [`directional_accuracy`], [`information_coefficient`].
+//! - **Tests**: [`diebold_mariano`] asks whether one forecast is better than another, or only lucky.
+//! - **[`Leaderboard`]**: every model beside the naive forecast, on the same rows.
+//! - **Meters**: [`leak_meter`] and [`look_ahead_meter`] run a model, or an anchor of prices, on pure
+//!   noise, where every skill is a defect of the procedure.
+//!
+//! ```
+//! use forecastle_evaluation::{Leaderboard, write_csv};
+//! use ndarray::array;
+//!
+//! // Log returns over the horizon: what came, and what a model said.
+//! let actual = array![0.010, -0.020, 0.015, -0.005, 0.020, f64::NAN];
+//! let model = array![0.004, -0.010, 0.010, 0.002, 0.012, 0.001];
+//! let mut board = Leaderboard::new(1, &actual)?;
+//! board.add("ridge", &model)?;
+//! let rows = board.rows()?;
+//! assert_eq!((rows[0].model.as_str(), rows[0].relative_rmse), ("naive", Some(1.0)));
+//! assert_eq!((rows[1].n, rows[1].directional_accuracy), (5, Some(0.8)));
+//! assert!(rows[1].relative_rmse < Some(0.6));
+//! write_csv(&rows, &mut std::io::sink())?;
+//! # Ok::<(), forecastle_core::Error>(())
+//! ```
+//!
+//! # Units
+//! Nothing here has a unit of its own: the metrics take any actual values and forecasts of them. The
+//! leaderboard takes **log returns over the horizon**, which compare across markets and price levels;
+//! the naive forecast "the price stays" is the return 0.
+//!
+//! # What is not here
+//! R² on price levels: repeating the last price scores above 0.99 there, so it tells nothing. Money:
+//! what a forecast would have earned after costs is a backtest's question.
+
+mod accuracy;
+mod checks;
+mod correlation;
+mod diebold_mariano;
+mod direction;
+mod leaderboard;
+mod leak;
+mod look_ahead;
+
+pub use accuracy::{mae, mase, relative_mae, relative_rmse, rmse};
+pub use correlation::information_coefficient;
+pub use diebold_mariano::{
+    Alternative, DieboldMariano, DmParams, LongRunVariance, Loss, diebold_mariano,
+};
+pub use direction::directional_accuracy;
+pub use leaderboard::{Leaderboard, LeaderboardRow, NAIVE, write_csv};
+pub use leak::{LeakParams, LeakReading, LeakReport, leak_meter};
+pub use look_ahead::{LookAheadParams, LookAheadReport, look_ahead_meter};

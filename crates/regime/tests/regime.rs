@@ -8,10 +8,7 @@ use forecastle_core::{Direction, Regime};
 use forecastle_regime::{MarketState, direction, regime, regime_strength};
 use proptest::prelude::*;
 
-const TINY: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../../tests/data/tiny40.csv.gz"
-);
+const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/tiny40.csv.gz");
 const BTC: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../../../shared/golden/binance_BTCUSDT_1h_last3000.csv.gz"
@@ -33,10 +30,7 @@ fn compare(path: &str) -> usize {
         let state = MarketState::new(number(close), number(vwap), number(z)).unwrap();
         assert_eq!(state.regime.to_string(), record[regime], "row {rows}");
         assert_eq!(state.direction.to_string(), record[direction], "row {rows}");
-        assert!(
-            (state.strength - number(strength)).abs() <= 1e-15,
-            "row {rows}"
-        );
+        assert!((state.strength - number(strength)).abs() <= 1e-15, "row {rows}");
         rows += 1;
     }
     rows
@@ -81,10 +75,7 @@ fn a_row_that_is_not_ready_has_no_state() {
 fn a_state_serialises_under_the_table_names() {
     let state = MarketState::new(95.0, 100.0, -1.5).unwrap();
     let json = serde_json::to_string(&state).unwrap();
-    assert_eq!(
-        json,
-        r#"{"regime":"transition","strength":1.25,"direction":"bearish"}"#
-    );
+    assert_eq!(json, r#"{"regime":"transition","strength":1.25,"direction":"bearish"}"#);
     assert_eq!(serde_json::from_str::<MarketState>(&json).unwrap(), state);
 }
 
