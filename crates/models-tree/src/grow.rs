@@ -158,7 +158,7 @@ impl<C: Cell> Grower<C> {
         }
         match found {
             Some(split) => {
-                open.push(Open { node: 0, rows: 0..n, depth: 0, total, split, histogram })
+                open.push(Open { node: 0, rows: 0..n, depth: 0, total, split, histogram });
             }
             None => {
                 tree.leaves.push(Leaf { node: 0, rows: 0..n });

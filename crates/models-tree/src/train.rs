@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use forecastle_core::{Dataset, Error, ProgressEvent, Result, Rows};
+use forecastle_core::{Dataset, Error, Progress, ProgressEvent, Result, Rows};
 use rayon::prelude::*;
 
 use crate::accumulator::{Cell, Cells, Packed, Quantizer, Scale, Wide};
@@ -226,7 +226,7 @@ impl Trainer<'_> {
         let base = |(_, state): &mut (_, State)| state.update(loss, &mut [], |_, _| ()).0;
         let mut best = (self.validation.as_mut().map_or(f64::INFINITY, base), 0);
         for round in 0..params.n_rounds {
-            if dataset.progress().is_some_and(|progress| progress.is_cancelled()) {
+            if dataset.progress().is_some_and(Progress::is_cancelled) {
                 return Err(Error::Cancelled);
             }
             self.sample(round);
