@@ -6,6 +6,8 @@
 //! The file: rows, test rows and features as little-endian `u32`, then row-major `f32` features of
 //! all rows, then their `f32` targets.
 
+#![allow(clippy::print_stdout, reason = "a program")]
+
 use std::error::Error;
 use std::time::Instant;
 

@@ -111,13 +111,21 @@ fn a_weight_of_two_is_a_row_given_twice() {
 
 #[test]
 fn one_giant_target_leaves_the_other_rows_forecast() {
-    // One target of a million, and of a billion, standard deviations among many rows: fixed-point
+    // One target of a million and more standard deviations among many rows: fixed-point
     // sums must not lose the others' gradients.
     let sane = curved(8, 100_000, 4);
-    let params =
-        BoostingParams { n_rounds: 60, learning_rate: 0.3, max_depth: 6, l2: 0.0, ..plain() };
+    let params = BoostingParams {
+        n_rounds: 40,
+        learning_rate: 0.1,
+        max_depth: 6,
+        l2: 0.0,
+        // Not the mean, which the giant moves by its share.
+        base_score: sane.targets.mean(),
+        ..plain()
+    };
     let clean = sane.fit(params).predict(&sane.records).unwrap();
-    for giant in [1e6, 1e9] {
+    for giant in [1e6, 1e9, 1e11] {
+        // With little learnt of it, most of it stays in the way to the end.
         let mut wild = sane.clone();
         wild.targets[77_777] = giant;
         let model = wild.fit(params);
@@ -132,7 +140,7 @@ fn one_giant_target_leaves_the_other_rows_forecast() {
         let (told, expected) = (median(&predicted), median(&clean));
         assert!(told < 1.1 * expected, "{giant:e}: {told} against {expected}");
         let own = model.predict_row(&wild.records.row(77_777).to_vec()).unwrap();
-        assert!(own > 0.1 * giant, "{own:e}");
+        assert!(own > 1e-3 * giant, "{own:e}");
     }
 }
 

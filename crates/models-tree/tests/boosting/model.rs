@@ -10,7 +10,7 @@ fn a_missing_value_goes_the_way_that_was_learnt() {
     let mut random = uniform(1);
     let x: Vec<f64> = (0..n).map(|_| random()).collect();
     for missing_target in [0.0, 1.0] {
-        let gone = |i: usize| i % 4 == 0;
+        let gone = |i: usize| i.is_multiple_of(4);
         let records =
             ndarray::Array2::from_shape_fn((n, 1), |(i, _)| if gone(i) { f64::NAN } else { x[i] });
         let targets = Array1::from_shape_fn(n, |i| match gone(i) {

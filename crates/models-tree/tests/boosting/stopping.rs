@@ -61,9 +61,12 @@ fn too_short_a_history_for_early_stopping_says_so() {
     assert!(stopping().fit(sample.dataset()).unwrap_err().is_not_enough_data());
 }
 
+/// Rounds done, rounds in all, training and validation loss.
+type Seen = (u64, Option<u64>, Option<f64>, Option<f64>);
+
 #[derive(Default)]
 struct Watch {
-    seen: Mutex<Vec<(u64, Option<u64>, Option<f64>, Option<f64>)>>,
+    seen: Mutex<Vec<Seen>>,
     stop_after: Option<usize>,
 }
 
