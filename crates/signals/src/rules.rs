@@ -62,7 +62,9 @@ impl Rules {
 
         // Positive where a price lies the signal's way; 0 for HOLD, NaN where it is not ready.
         let gain = |price: f64| side * (price - close);
-        let agreeing = |weight: f64, target: f64| if gain(target) > 0.0 { weight } else { 0.0 };
+        let agreeing = |weight: f64, target: f64| {
+            if target.is_finite() && gain(target) > 0.0 { weight } else { 0.0 }
+        };
         let take_profit_valid = blended.is_finite() && gain(blended) > 0.0;
         let stop_valid = gain(stop) < 0.0;
         RuleOutput {
@@ -107,7 +109,7 @@ fn protected_signal(row: &RuleInputs) -> (Signal, f64) {
 
 fn raw_signal(row: &RuleInputs) -> Signal {
     let spread = row.vwap_sigma > FLAT_SIGMA * row.vwap.abs();
-    if !spread || row.atr.is_nan() || row.vwap_z.is_nan() {
+    if !spread || !row.atr.is_finite() || row.vwap_z.is_nan() {
         return Signal::Hold;
     }
     match (row.regime, row.direction) {

@@ -238,6 +238,8 @@ proptest! {
         }
         prop_assert_eq!(output.stop_valid, output.signal != Signal::Hold);
         prop_assert!((0.0..=1.0 + 1e-12).contains(&output.rule_confidence));
+        let targets = [output.atr_target, output.vwap_target, output.linreg_target];
+        prop_assert!(output.rule_confidence == 0.0 || targets.iter().any(Option::is_some));
         prop_assert!(output.reward_risk.is_none_or(|r| r > 0.0 && r.is_finite() && output.take_profit_valid));
     }
 
