@@ -1,0 +1,15 @@
+//! Bytes as Parquet: refused with a row, or a valid series.
+#![no_main]
+
+use forecastle_core::Error;
+use forecastle_market_data::{ReadOptions, read_parquet_bytes};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let options = ReadOptions { max_rows: 10_000, ..ReadOptions::default() };
+    match read_parquet_bytes(bytes.to_vec(), "fuzz", &options) {
+        Ok(loaded) => assert!(loaded.series.view().open_time().is_sorted_by(|a, b| a < b)),
+        Err(Error::Record { row, .. }) => assert!(row > 0),
+        Err(error) => panic!("no row: {error:?}"),
+    }
+});
