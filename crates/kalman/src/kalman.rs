@@ -92,6 +92,15 @@ impl Saved {
             velocity_variance: self.initial_velocity_variance,
         }
     }
+
+    fn stream(&self, first_log_close: f64) -> LocalLinearTrendStream {
+        LocalLinearTrendStream::new(self.model.recursion(&self.prior(first_log_close)))
+    }
+
+    fn forecast(&self, state: &TrendState, log_close: f64) -> f64 {
+        let close = if log_close.is_finite() { log_close } else { state.level };
+        (state.level - close) + self.horizon as f64 * state.velocity
+    }
 }
 
 impl Predict for Kalman {
@@ -109,9 +118,17 @@ impl Predict for Kalman {
         if let Some(row) = column.iter().position(|y| y.is_infinite()) {
             return Err(Error::NonFinite { what: "records", row, column: LOG_CLOSE.to_owned() });
         }
-        let mut stream = self.stream();
+        let Some(first) = column.iter().position(|y| !y.is_nan()) else {
+            out.fill(0.0);
+            return Ok(());
+        };
+        let mut stream = self.saved.stream(column[first]);
         for (row, (out, &log_close)) in out.iter_mut().zip(column).enumerate() {
-            *out = stream.update(log_close);
+            *out = if row < first {
+                0.0
+            } else {
+                self.saved.forecast(&stream.update(log_close).state, log_close)
+            };
             if !out.is_finite() {
                 let reason = format!("the state overflows in row {row}");
                 return Err(Error::numerical("Kalman filter", reason));
@@ -151,18 +168,14 @@ impl KalmanStream {
     ///
     /// A log close that is not finite counts as missing; 0 before the first that is there.
     pub fn update(&mut self, log_close: f64) -> f64 {
-        let observed = log_close.is_finite();
-        if self.stream.is_none() && observed {
-            let prior = self.saved.prior(log_close);
-            let recursion = self.saved.model.recursion(&prior);
-            self.stream = Some((LocalLinearTrendStream::new(recursion), prior));
+        if self.stream.is_none() && log_close.is_finite() {
+            self.stream = Some((self.saved.stream(log_close), self.saved.prior(log_close)));
         }
         let Some((stream, state)) = &mut self.stream else {
             return 0.0;
         };
         *state = stream.update(log_close).state;
-        let close = if observed { log_close } else { state.level };
-        (state.level - close) + self.saved.horizon as f64 * state.velocity
+        self.saved.forecast(state, log_close)
     }
 
     /// The filtered state of the last bar; `None` before the first log close.

@@ -116,7 +116,7 @@ impl LocalLinearTrend {
     ) -> Result<f64> {
         refuse_infinity(observations)?;
         prior.validate_prior(&self.variances)?;
-        Ok(Likelihood::of(self.recursion(&prior), observations, burn).value())
+        Ok(Likelihood::of(&self.recursion(&prior), observations, burn).value())
     }
 
     /// Forecasts the observation `horizon` rows after a filtered state, in O(1).

@@ -41,7 +41,7 @@ const ROUGH: f64 = 0.03;
 /// |---|---|---|---|
 /// | `burn` | 2 | first observed rows whose terms are dropped; 2 (level: 1) forget a diffuse prior | any |
 /// | `max_evaluations` | 1000 | likelihoods computed at most | ≥ 50 |
-/// | `tolerance` | 1e-9 | log-likelihood differences that do not matter | > 0 |
+/// | `tolerance` | 1e-7 | log-likelihood differences that do not matter | > 0 |
 ///
 /// # Examples
 /// ```
@@ -69,7 +69,7 @@ pub struct MaximumLikelihood {
 
 impl Default for MaximumLikelihood {
     fn default() -> Self {
-        Self { burn: 2, max_evaluations: 1000, tolerance: 1e-9 }
+        Self { burn: 2, max_evaluations: 1000, tolerance: 1e-7 }
     }
 }
 
@@ -298,7 +298,7 @@ impl Search<'_> {
         self.evaluations += 1;
         let model = LocalLinearTrend::new(TrendVariances::from_array(variances)).ok()?;
         let recursion = model.recursion(&self.prior);
-        let likelihood = Likelihood::of(recursion, self.observations, self.settings.burn);
+        let likelihood = Likelihood::of(&recursion, self.observations, self.settings.burn);
         likelihood.value().is_finite().then_some(likelihood)
     }
 }

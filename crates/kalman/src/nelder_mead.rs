@@ -86,3 +86,26 @@ impl NelderMead {
         Minimum { point, value, converged }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bottom_of_a_curved_valley_is_found() {
+        let method = NelderMead { tolerance: 1e-14, budget: 500, edge: 1.0 };
+        let mut banana = |x: &[f64]| (1.0 - x[0]).powi(2) + 100.0 * (x[1] - x[0] * x[0]).powi(2);
+        let minimum = method.minimise(&[-1.2, 1.0], &mut banana);
+        assert!(minimum.converged);
+        assert!((minimum.point[0] - 1.0).abs() < 1e-6 && (minimum.point[1] - 1.0).abs() < 1e-6);
+        let hurried = NelderMead { budget: 20, ..method }.minimise(&[-1.2, 1.0], &mut banana);
+        assert!(!hurried.converged && hurried.value > minimum.value);
+    }
+
+    #[test]
+    fn values_that_are_not_finite_are_walked_around() {
+        let method = NelderMead { tolerance: 1e-12, budget: 500, edge: 1.0 };
+        let minimum = method.minimise(&[0.5], &mut |x| if x[0] > 1.2 { f64::NAN } else { -x[0] });
+        assert!((minimum.point[0] - 1.2).abs() < 1e-9);
+    }
+}

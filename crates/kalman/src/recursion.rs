@@ -157,7 +157,8 @@ pub(crate) struct Likelihood {
 
 impl Likelihood {
     /// Sums over the observed rows after the first `burn` of them.
-    pub(crate) fn of(mut recursion: Recursion, observations: &[f64], burn: usize) -> Self {
+    pub(crate) fn of(start: &Recursion, observations: &[f64], burn: usize) -> Self {
+        let mut recursion = *start;
         let (mut quadratic, mut log_determinant, mut product) = (0.0, 0.0, 1.0);
         let mut seen = 0_usize;
         for &observation in observations {
