@@ -36,6 +36,11 @@ fn the_trend_of_unemployment_has_the_known_likelihood() {
     let wanted = -31.15640107;
     let scalar = model.log_likelihood(prior, &series, 2).unwrap();
     assert!((scalar - wanted).abs() < 2e-7, "{scalar}");
+    // The same filter in 60 decimal digits (mpmath); the published figure is the diffuse limit.
+    assert!((scalar - -31.156400994064).abs() < 1e-10, "{scalar}");
+    let diffuse = TrendState::new(0.0, 0.0, 1e9);
+    let limit = model.log_likelihood(diffuse, &series, 2).unwrap();
+    assert!((limit - wanted).abs() < 5e-9, "{limit}");
     let stored = model.filter(prior, &series).unwrap().log_likelihood(2);
     assert!((stored - scalar).abs() < 1e-11, "{stored}");
     let general = model.state_space();
