@@ -4,4 +4,5 @@
 
 mod dependencies;
 mod golden;
+mod pipeline;
 mod shared;

@@ -68,7 +68,10 @@ impl CandleArgs {
             let seed = self.simulate.unwrap_or(7);
             let n = self.limit.unwrap_or(5_000);
             let simulator = Simulator::new(SimulatorParams { seed, n, ..Default::default() })?;
-            let (series, repairs) = (simulator.series()?, RepairReport::default());
+            let series = simulator.series()?;
+            let mut repairs = RepairReport::default();
+            (repairs.rows_in, repairs.rows_out) = (series.len(), series.len());
+            (repairs.gaps, repairs.missing) = series.gaps();
             return Ok(Input { series, repairs, source: format!("simulated, seed {seed}") });
         };
         let options = ReadOptions {

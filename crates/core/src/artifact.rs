@@ -38,12 +38,7 @@ impl Artifact {
     ) -> Result<Self> {
         let payload = postcard::to_stdvec(model).map_err(|e| Error::artifact(e.to_string()))?;
         let feature_names = feature_names.to_vec();
-        Ok(Self {
-            kind: kind.to_owned(),
-            version,
-            feature_names,
-            payload,
-        })
+        Ok(Self { kind: kind.to_owned(), version, feature_names, payload })
     }
 
     /// Loads the model, refusing another kind or version.
@@ -52,10 +47,7 @@ impl Artifact {
     /// - [`Error::Artifact`] when kind, version or content do not match.
     pub fn decode<T: DeserializeOwned>(&self, kind: &str, version: u32) -> Result<T> {
         if self.kind != kind {
-            return Err(Error::artifact(format!(
-                "it holds a {:?}, not a {kind:?}",
-                self.kind
-            )));
+            return Err(Error::artifact(format!("it holds a {:?}, not a {kind:?}", self.kind)));
         }
         if self.version != version {
             let found = self.version;
@@ -64,9 +56,7 @@ impl Artifact {
         }
         match postcard::take_from_bytes(&self.payload) {
             Ok((model, [])) => Ok(model),
-            Ok(_) => Err(Error::artifact(format!(
-                "{kind:?} is followed by foreign bytes"
-            ))),
+            Ok(_) => Err(Error::artifact(format!("{kind:?} is followed by foreign bytes"))),
             Err(e) => Err(Error::artifact(format!("{kind:?} is malformed: {e}"))),
         }
     }
@@ -118,17 +108,13 @@ impl Artifact {
         if !bytes.starts_with(&MAGIC) {
             return Err(Error::artifact("not a Forecastle artifact"));
         }
-        let version = read::<4>(bytes, 8)
-            .map(u32::from_le_bytes)
-            .ok_or_else(cut)?;
+        let version = read::<4>(bytes, 8).map(u32::from_le_bytes).ok_or_else(cut)?;
         if version != CONTAINER_VERSION {
             let reason =
                 format!("container version {version}, this build reads {CONTAINER_VERSION}");
             return Err(Error::artifact(reason));
         }
-        let length = read::<8>(bytes, 12)
-            .map(u64::from_le_bytes)
-            .ok_or_else(cut)?;
+        let length = read::<8>(bytes, 12).map(u64::from_le_bytes).ok_or_else(cut)?;
         let end = usize::try_from(length)
             .ok()
             .and_then(|n| n.checked_add(HEADER))
@@ -136,9 +122,7 @@ impl Artifact {
             .ok_or_else(cut)?;
         let (content, rest) = bytes.split_at(end);
         if rest != crc32fast::hash(content).to_le_bytes() {
-            return Err(Error::artifact(
-                "the checksum does not match, the file is damaged",
-            ));
+            return Err(Error::artifact("the checksum does not match, the file is damaged"));
         }
         match postcard::take_from_bytes(&content[HEADER..]) {
             Ok((artifact, [])) => Ok(artifact),
@@ -165,10 +149,7 @@ mod tests {
         let artifact = Artifact::from_bytes(&sample().to_bytes().unwrap()).unwrap();
         assert_eq!(artifact, sample());
         let (a, b): (f64, Vec<f64>) = artifact.decode("ridge", 3).unwrap();
-        assert_eq!(
-            (a, b[0], b[1].to_bits()),
-            (1.5, f64::INFINITY, (-0.0_f64).to_bits())
-        );
+        assert_eq!((a, b[0], b[1].to_bits()), (1.5, f64::INFINITY, (-0.0_f64).to_bits()));
     }
 
     #[test]
@@ -179,11 +160,7 @@ mod tests {
         assert!(sample().decode::<f64>("ridge", 3).is_err());
         let swapped = ["b".to_owned(), "a".to_owned()];
         assert!(sample().require_features(&swapped).is_err());
-        assert!(
-            sample()
-                .require_features(&["a".to_owned(), "b".to_owned()])
-                .is_ok()
-        );
+        assert!(sample().require_features(&["a".to_owned(), "b".to_owned()]).is_ok());
     }
 
     #[test]

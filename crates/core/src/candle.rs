@@ -54,14 +54,7 @@ impl Candle {
         close: f64,
         volume: f64,
     ) -> Result<Self> {
-        Self::try_from(RawCandle {
-            open_time,
-            open,
-            high,
-            low,
-            close,
-            volume,
-        })
+        Self::try_from(RawCandle { open_time, open, high, low, close, volume })
     }
 
     pub(crate) const fn from_valid(raw: RawCandle) -> Self {
@@ -132,10 +125,7 @@ impl TryFrom<RawCandle> for Candle {
     fn try_from(raw: RawCandle) -> Result<Self> {
         match violation(&raw) {
             None => Ok(Self { raw }),
-            Some(reason) => Err(Error::InvalidCandle {
-                open_time: raw.open_time,
-                reason,
-            }),
+            Some(reason) => Err(Error::InvalidCandle { open_time: raw.open_time, reason }),
         }
     }
 }
@@ -152,45 +142,20 @@ mod tests {
 
     fn reason(o: f64, h: f64, l: f64, c: f64, v: f64) -> Option<&'static str> {
         let open_time = Timestamp::from_millis(0);
-        violation(&RawCandle {
-            open_time,
-            open: o,
-            high: h,
-            low: l,
-            close: c,
-            volume: v,
-        })
+        violation(&RawCandle { open_time, open: o, high: h, low: l, close: c, volume: v })
     }
 
     #[test]
     fn every_rule_of_the_invariant_is_enforced() {
         assert_eq!(reason(1.0, 2.0, 0.5, 1.5, 0.0), None);
         assert_eq!(reason(1.0, 1.0, 1.0, 1.0, 3.0), None);
-        assert_eq!(
-            reason(f64::NAN, 2.0, 0.5, 1.5, 0.0),
-            Some("a price is not finite")
-        );
-        assert_eq!(
-            reason(1.0, f64::INFINITY, 0.5, 1.5, 0.0),
-            Some("a price is not finite")
-        );
-        assert_eq!(
-            reason(1.0, 2.0, 0.0, 1.5, 0.0),
-            Some("a price is not positive")
-        );
+        assert_eq!(reason(f64::NAN, 2.0, 0.5, 1.5, 0.0), Some("a price is not finite"));
+        assert_eq!(reason(1.0, f64::INFINITY, 0.5, 1.5, 0.0), Some("a price is not finite"));
+        assert_eq!(reason(1.0, 2.0, 0.0, 1.5, 0.0), Some("a price is not positive"));
         assert_eq!(reason(1.0, 0.5, 2.0, 1.5, 0.0), Some("high is below low"));
-        assert_eq!(
-            reason(1.0, 2.0, 1.2, 1.5, 0.0),
-            Some("low is above open or close")
-        );
-        assert_eq!(
-            reason(1.0, 1.4, 0.5, 1.5, 0.0),
-            Some("high is below open or close")
-        );
-        assert_eq!(
-            reason(1.0, 2.0, 0.5, 1.5, f64::NAN),
-            Some("volume is not finite")
-        );
+        assert_eq!(reason(1.0, 2.0, 1.2, 1.5, 0.0), Some("low is above open or close"));
+        assert_eq!(reason(1.0, 1.4, 0.5, 1.5, 0.0), Some("high is below open or close"));
+        assert_eq!(reason(1.0, 2.0, 0.5, 1.5, f64::NAN), Some("volume is not finite"));
         assert_eq!(reason(1.0, 2.0, 0.5, 1.5, -1.0), Some("volume is negative"));
     }
 }

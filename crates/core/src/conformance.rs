@@ -41,11 +41,7 @@ impl From<Error> for Violation {
 }
 
 fn ensure(holds: bool, rule: impl FnOnce() -> String) -> Result<(), Violation> {
-    if holds {
-        Ok(())
-    } else {
-        Err(Violation(rule()))
-    }
+    if holds { Ok(()) } else { Err(Violation(rule())) }
 }
 
 /// A small deterministic generator (`SplitMix64`), so that the suites need no dependency.
@@ -67,10 +63,7 @@ impl SplitMix {
 
     /// About standard normal: twelve uniforms, centred.
     fn normal(&mut self) -> f64 {
-        (0..12)
-            .map(|_| (self.next() >> 11) as f64 / (1_u64 << 53) as f64)
-            .sum::<f64>()
-            - 6.0
+        (0..12).map(|_| (self.next() >> 11) as f64 / (1_u64 << 53) as f64).sum::<f64>() - 6.0
     }
 }
 
@@ -83,19 +76,12 @@ pub fn noise(seed: u64, n_bars: usize, n_features: usize) -> Result<(FeatureTabl
     let values = Array2::from_shape_simple_fn((n_bars, n_features).f(), || random.normal());
     let signal = |i: usize| {
         let first = values.get([i, 0]).copied().unwrap_or(0.0);
-        let last = values
-            .get([i, n_features.saturating_sub(1)])
-            .copied()
-            .unwrap_or(0.0);
+        let last = values.get([i, n_features.saturating_sub(1)]).copied().unwrap_or(0.0);
         0.5 * first + last.max(0.0)
     };
-    let targets: Array1<f64> = (0..n_bars)
-        .map(|i| signal(i) + 0.3 * random.normal())
-        .collect();
+    let targets: Array1<f64> = (0..n_bars).map(|i| signal(i) + 0.3 * random.normal()).collect();
     let names: Vec<String> = (0..n_features).map(|j| format!("x{j}")).collect();
-    let times: Vec<_> = (0..n_bars as i64)
-        .map(|t| Timestamp::from_millis(t * 60_000))
-        .collect();
+    let times: Vec<_> = (0..n_bars as i64).map(|t| Timestamp::from_millis(t * 60_000)).collect();
     Ok((FeatureTable::new(&names, &times, values)?, targets))
 }
 
@@ -123,25 +109,16 @@ pub fn transform(
 
     let mut row_major = Array2::zeros((n, width));
     transform.transform_into(view, &mut row_major)?;
-    same(
-        &row_major,
-        table.values(),
-        "row-major output",
-        "column-major output",
-        &table,
-    )?;
+    same(&row_major, table.values(), "row-major output", "column-major output", &table)?;
 
     let warm_up = transform.warm_up();
     let complete = |i: usize| table.values().row(i).iter().all(|v| v.is_finite());
     if let Some(i) = (warm_up..n).find(|&i| !complete(i)) {
-        return Err(Violation(format!(
-            "row {i} is not ready though warm_up() is {warm_up}"
-        )));
+        return Err(Violation(format!("row {i} is not ready though warm_up() is {warm_up}")));
     }
-    ensure(
-        warm_up == 0 || n < warm_up || !complete(warm_up - 1),
-        || format!("row {} is ready though warm_up() is {warm_up}", warm_up - 1),
-    )?;
+    ensure(warm_up == 0 || n < warm_up || !complete(warm_up - 1), || {
+        format!("row {} is ready though warm_up() is {warm_up}", warm_up - 1)
+    })?;
 
     let mut stream = transform.stream();
     let mut streamed = Array2::from_elem((n, width), f64::NAN);
@@ -157,22 +134,13 @@ pub fn transform(
         let k = random.below(n + 1);
         let cut = transform.transform(view.slice(0..k))?;
         let whole = table.slice(0..k);
-        same(
-            cut.values(),
-            whole.values(),
-            &format!("T(x[..{k}])"),
-            "T(x)[..k]",
-            &table,
-        )?;
+        same(cut.values(), whole.values(), &format!("T(x[..{k}])"), "T(x)[..k]", &table)?;
     }
 
     let mut stream = transform.stream();
     let mut short = vec![0.5; width.saturating_sub(1)];
-    view.iter()
-        .for_each(|candle| stream.update(&candle, &mut short));
-    ensure(short.iter().all(|&v| v == 0.5), || {
-        "a row that is too short is written to".into()
-    })
+    view.iter().for_each(|candle| stream.update(&candle, &mut short));
+    ensure(short.iter().all(|&v| v == 0.5), || "a row that is too short is written to".into())
 }
 
 fn equal(a: f64, b: f64) -> bool {
@@ -215,20 +183,12 @@ pub struct ModelSuite {
 impl ModelSuite {
     /// Makes a suite over a table and its targets; the first three quarters of rows are learnt from.
     pub fn new((table, targets): (FeatureTable, Array1<f64>)) -> Self {
-        Self {
-            table,
-            targets,
-            accepts_missing: false,
-            horizon: 1,
-        }
+        Self { table, targets, accepts_missing: false, horizon: 1 }
     }
 
     /// Says that NaN in the records means "missing" to this model.
     pub fn accepts_missing(self) -> Self {
-        Self {
-            accepts_missing: true,
-            ..self
-        }
+        Self { accepts_missing: true, ..self }
     }
 
     /// Runs the suite.
@@ -246,19 +206,11 @@ impl ModelSuite {
         let values = self.table.values();
         let fit = |table: &ArrayRef2<f64>, rows: &Rows| -> Result<Box<dyn Predict>> {
             let names = self.table.names();
-            model.fit_dyn(Dataset::new(
-                names,
-                table,
-                &self.targets,
-                rows,
-                self.horizon,
-            )?)
+            model.fit_dyn(Dataset::new(names, table, &self.targets, rows, self.horizon)?)
         };
         let fitted = fit(values, &rows)?;
         let predicted = fitted.predict_table(&self.table)?;
-        ensure(predicted.iter().all(|v| v.is_finite()), || {
-            "a prediction is not finite".into()
-        })?;
+        ensure(predicted.iter().all(|v| v.is_finite()), || "a prediction is not finite".into())?;
         let first = predicted.first().copied().unwrap_or(0.0);
         ensure(predicted.iter().any(|&v| !equal(v, first)), || {
             "every prediction is the same: the suite cannot tell right from wrong".into()
@@ -268,12 +220,7 @@ impl ModelSuite {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
             let pool = pool.map_err(|e| Violation(format!("no thread pool: {e}")))?;
             let again = pool.install(|| fit(values, &rows)?.predict_table(&self.table))?;
-            same_vector(
-                &again,
-                &predicted,
-                &format!("{threads} threads"),
-                "the first fit",
-            )?;
+            same_vector(&again, &predicted, &format!("{threads} threads"), "the first fit")?;
         }
 
         let bytes = fitted.save()?.to_bytes()?;
@@ -283,29 +230,18 @@ impl ModelSuite {
         ensure(loaded.feature_names() == fitted.feature_names(), || {
             "feature names change on the way through a file".into()
         })?;
-        ensure(loaded.lookback() == fitted.lookback(), || {
-            "lookback changes in a file".into()
-        })?;
+        ensure(loaded.lookback() == fitted.lookback(), || "lookback changes in a file".into())?;
         let again = loaded.predict_table(&self.table)?;
         same_vector(&again, &predicted, "the loaded model", "the saved one")?;
         let foreign = Artifact::encode("conformance-foreign", 1, self.table.names(), &1_u8)?;
-        ensure(load(&foreign).is_err(), || {
-            "a foreign artifact is loaded".into()
-        })?;
+        ensure(load(&foreign).is_err(), || "a foreign artifact is loaded".into())?;
         let emptied = Artifact::encode(artifact.kind(), artifact.version(), &[], &())?;
-        ensure(load(&emptied).is_err(), || {
-            "an artifact without content is loaded".into()
-        })?;
+        ensure(load(&emptied).is_err(), || "an artifact without content is loaded".into())?;
 
         for k in [0, 1, n / 3, trained, n - 1] {
             let cut = fitted.predict(self.table.slice(0..k).values())?;
             let whole = predicted.slice(s![..k]).to_owned();
-            same_vector(
-                &cut,
-                &whole,
-                &format!("predict(x[..{k}])"),
-                "predict(x)[..k]",
-            )?;
+            same_vector(&cut, &whole, &format!("predict(x[..{k}])"), "predict(x)[..k]")?;
         }
         if let Lookback::Rows(lookback) = fitted.lookback() {
             for i in [lookback.saturating_sub(1), n / 2, n - 1] {
@@ -324,12 +260,7 @@ impl ModelSuite {
         let mut future = values.to_owned();
         future.slice_mut(s![trained.., ..]).fill(1e3);
         let blind = fit(&future, &rows)?.predict_table(&self.table)?;
-        same_vector(
-            &blind,
-            &predicted,
-            "a fit beside another future",
-            "the first fit",
-        )?;
+        same_vector(&blind, &predicted, "a fit beside another future", "the first fit")?;
 
         self.check_refusals(fitted.as_ref(), fit)
     }
@@ -341,19 +272,14 @@ impl ModelSuite {
     ) -> Result<(), Violation> {
         let n = self.table.n_rows();
         let rows = Rows::from(0..n * 3 / 4);
-        for (bad, missing) in [
-            (f64::NAN, true),
-            (f64::INFINITY, false),
-            (f64::NEG_INFINITY, false),
-        ] {
+        for (bad, missing) in [(f64::NAN, true), (f64::INFINITY, false), (f64::NEG_INFINITY, false)]
+        {
             let mut values = self.table.values().to_owned();
             values[[n / 2, 0]] = bad;
             let (learnt, told) = (fit(&values, &rows), fitted.predict(&values));
             if missing && self.accepts_missing {
                 let finite = told.is_ok_and(|p| p.iter().all(|v| v.is_finite()));
-                ensure(learnt.is_ok() && finite, || {
-                    "a missing value is refused".into()
-                })?;
+                ensure(learnt.is_ok() && finite, || "a missing value is refused".into())?;
             } else {
                 ensure(matches!(learnt, Err(Error::NonFinite { .. })), || {
                     format!("fit takes a record of {bad}")
@@ -364,10 +290,9 @@ impl ModelSuite {
             }
         }
         let wide = Array2::<f64>::zeros((3, self.table.n_features() + 1));
-        ensure(
-            matches!(fitted.predict(&wide), Err(Error::Shape { .. })),
-            || "predict takes a column too many".into(),
-        )?;
+        ensure(matches!(fitted.predict(&wide), Err(Error::Shape { .. })), || {
+            "predict takes a column too many".into()
+        })?;
         let mut short = Array1::zeros(n + 1);
         let told = fitted.predict_into(self.table.values(), &mut short);
         ensure(matches!(told, Err(Error::Shape { .. })), || {
@@ -379,11 +304,8 @@ impl ModelSuite {
         )?;
         let mut names = self.table.names().to_vec();
         names.reverse();
-        let swapped = FeatureTable::new(
-            &names,
-            self.table.open_time(),
-            self.table.values().to_owned(),
-        )?;
+        let swapped =
+            FeatureTable::new(&names, self.table.open_time(), self.table.values().to_owned())?;
         let told = fitted.predict_table(&swapped);
         ensure(
             self.table.n_features() < 2 || matches!(told, Err(Error::FeatureMismatch { .. })),
@@ -398,16 +320,12 @@ fn same_vector(
     a_name: &str,
     b_name: &str,
 ) -> Result<(), Violation> {
-    ensure(a.len() == b.len(), || {
-        format!("{a_name} and {b_name} differ in length")
-    })?;
+    ensure(a.len() == b.len(), || format!("{a_name} and {b_name} differ in length"))?;
     match a.iter().zip(b).position(|(x, y)| !equal(*x, *y)) {
         None => Ok(()),
         Some(i) => {
             let (x, y) = (a[i], b[i]);
-            Err(Violation(format!(
-                "row {i}: {a_name} gives {x:e}, {b_name} gives {y:e}"
-            )))
+            Err(Violation(format!("row {i}: {a_name} gives {x:e}, {b_name} gives {y:e}")))
         }
     }
 }

@@ -72,11 +72,7 @@ impl<'a> Dataset<'a> {
         let (n_bars, n_features) = records.dim();
         if feature_names.len() != n_features {
             let expected = format!("{n_features} names");
-            return Err(Error::shape(
-                "feature_names",
-                expected,
-                feature_names.len().to_string(),
-            ));
+            return Err(Error::shape("feature_names", expected, feature_names.len().to_string()));
         }
         if targets.len() != n_bars {
             let expected = format!("{n_bars} rows");
@@ -86,15 +82,8 @@ impl<'a> Dataset<'a> {
             let expected = format!("row numbers below {n_bars}");
             return Err(Error::shape("rows", expected, (rows.end() - 1).to_string()));
         }
-        let dataset = Self {
-            feature_names,
-            records,
-            targets,
-            weights: None,
-            rows,
-            horizon,
-            progress: None,
-        };
+        let dataset =
+            Self { feature_names, records, targets, weights: None, rows, horizon, progress: None };
         check_selected("targets", targets, rows)?;
         dataset.check_records("records", f64::is_infinite)?;
         Ok(dataset)
@@ -128,18 +117,12 @@ impl<'a> Dataset<'a> {
         if let Some(row) = self.rows.iter().find(|&i| weights[i] < 0.0) {
             return Err(Error::invalid_parameter("weights", ">= 0", weights[row]));
         }
-        Ok(Self {
-            weights: Some(weights),
-            ..self
-        })
+        Ok(Self { weights: Some(weights), ..self })
     }
 
     /// This dataset with an observer of the fit.
     pub fn with_progress(self, progress: &'a dyn Progress) -> Self {
-        Self {
-            progress: Some(progress),
-            ..self
-        }
+        Self { progress: Some(progress), ..self }
     }
 
     /// The same bars with another selection of rows.
@@ -147,17 +130,8 @@ impl<'a> Dataset<'a> {
     /// # Errors
     /// As [`new`](Self::new) and [`with_weights`](Self::with_weights).
     pub fn with_rows(self, rows: &'a Rows) -> Result<Self> {
-        let fresh = Self::new(
-            self.feature_names,
-            self.records,
-            self.targets,
-            rows,
-            self.horizon,
-        )?;
-        let fresh = Self {
-            progress: self.progress,
-            ..fresh
-        };
+        let fresh = Self::new(self.feature_names, self.records, self.targets, rows, self.horizon)?;
+        let fresh = Self { progress: self.progress, ..fresh };
         match self.weights {
             Some(weights) => fresh.with_weights(weights),
             None => Ok(fresh),
@@ -220,8 +194,7 @@ impl<'a> Dataset<'a> {
 
     /// Copies the selected rows' weights, `(n_rows,)`.
     pub fn gather_weights(&self) -> Option<Array1<f64>> {
-        self.weights
-            .map(|weights| self.rows.iter().map(|i| weights[i]).collect())
+        self.weights.map(|weights| self.rows.iter().map(|i| weights[i]).collect())
     }
 
     /// Refuses missing values in the selected rows; models that need complete rows call it first.
@@ -248,11 +221,7 @@ impl<'a> Dataset<'a> {
         for (name, column) in self.feature_names.iter().zip(self.records.columns()) {
             for range in self.rows.ranges() {
                 if let Some(row) = range.clone().find(|&i| bad(column[i])) {
-                    return Err(Error::NonFinite {
-                        what,
-                        row,
-                        column: name.clone(),
-                    });
+                    return Err(Error::NonFinite { what, row, column: name.clone() });
                 }
             }
         }
@@ -274,11 +243,7 @@ impl fmt::Debug for Dataset<'_> {
 fn check_selected(what: &'static str, values: &ArrayRef1<f64>, rows: &Rows) -> Result<()> {
     match rows.iter().find(|&i| !values[i].is_finite()) {
         None => Ok(()),
-        Some(row) => Err(Error::NonFinite {
-            what,
-            row,
-            column: String::new(),
-        }),
+        Some(row) => Err(Error::NonFinite { what, row, column: String::new() }),
     }
 }
 
@@ -295,12 +260,7 @@ mod tests {
         assert_eq!(labels[1], 2.0_f64.ln());
         assert!(labels[2].is_nan());
         assert_eq!(Target::Price.labels(&close, 2)[0], 4.0);
-        assert!(
-            Target::Price
-                .labels(&close, usize::MAX)
-                .iter()
-                .all(|v| v.is_nan())
-        );
+        assert!(Target::Price.labels(&close, usize::MAX).iter().all(|v| v.is_nan()));
     }
 
     #[test]

@@ -135,11 +135,7 @@ impl Error {
         requirement: impl Into<String>,
         value: impl ToString,
     ) -> Self {
-        Self::InvalidParameter {
-            name,
-            requirement: requirement.into(),
-            value: value.to_string(),
-        }
+        Self::InvalidParameter { name, requirement: requirement.into(), value: value.to_string() }
     }
 
     /// Makes an [`Error::Shape`].
@@ -148,43 +144,27 @@ impl Error {
         expected: impl Into<String>,
         actual: impl Into<String>,
     ) -> Self {
-        Self::Shape {
-            what,
-            expected: expected.into(),
-            actual: actual.into(),
-        }
+        Self::Shape { what, expected: expected.into(), actual: actual.into() }
     }
 
     /// Makes an [`Error::NotEnoughData`].
     pub fn not_enough_data(what: impl Into<String>, needed: usize, available: usize) -> Self {
-        Self::NotEnoughData {
-            what: what.into(),
-            needed,
-            available,
-        }
+        Self::NotEnoughData { what: what.into(), needed, available }
     }
 
     /// Makes an [`Error::Numerical`].
     pub fn numerical(what: &'static str, reason: impl Into<String>) -> Self {
-        Self::Numerical {
-            what,
-            reason: reason.into(),
-        }
+        Self::Numerical { what, reason: reason.into() }
     }
 
     /// Makes an [`Error::Artifact`].
     pub fn artifact(reason: impl Into<String>) -> Self {
-        Self::Artifact {
-            reason: reason.into(),
-        }
+        Self::Artifact { reason: reason.into() }
     }
 
     /// Makes an [`Error::Parse`], keeping the first 64 characters of the text.
     pub fn parse(expected: &'static str, text: &str) -> Self {
-        Self::Parse {
-            expected,
-            text: text.chars().take(64).collect(),
-        }
+        Self::Parse { expected, text: text.chars().take(64).collect() }
     }
 
     /// Wraps a component's own error.
@@ -192,22 +172,12 @@ impl Error {
         component: &'static str,
         source: impl Into<Box<dyn StdError + Send + Sync + 'static>>,
     ) -> Self {
-        Self::Component {
-            component,
-            transient: false,
-            source: source.into(),
-        }
+        Self::Component { component, transient: false, source: source.into() }
     }
 
     /// Whether the same call may succeed later (a time-out, a busy server).
     pub fn is_transient(&self) -> bool {
-        matches!(
-            self,
-            Self::Component {
-                transient: true,
-                ..
-            }
-        )
+        matches!(self, Self::Component { transient: true, .. })
     }
 
     /// Whether more rows would help.

@@ -137,11 +137,7 @@ pub trait PredictExt: Predict {
     fn check_shapes(&self, records: &ArrayRef2<f64>, out: &ArrayRef1<f64>) -> Result<()> {
         if records.ncols() != self.n_features() {
             let expected = format!("{} columns", self.n_features());
-            return Err(Error::shape(
-                "records",
-                expected,
-                records.ncols().to_string(),
-            ));
+            return Err(Error::shape("records", expected, records.ncols().to_string()));
         }
         if out.len() != records.nrows() {
             let expected = format!("{} rows", records.nrows());
@@ -157,11 +153,7 @@ pub trait PredictExt: Predict {
     fn check_complete(&self, records: &ArrayRef2<f64>) -> Result<()> {
         for (name, column) in self.feature_names().iter().zip(records.columns()) {
             if let Some(row) = column.iter().position(|v| !v.is_finite()) {
-                return Err(Error::NonFinite {
-                    what: "records",
-                    row,
-                    column: name.clone(),
-                });
+                return Err(Error::NonFinite { what: "records", row, column: name.clone() });
             }
         }
         Ok(())

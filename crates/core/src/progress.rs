@@ -30,22 +30,12 @@ pub struct ProgressEvent<'a> {
 impl<'a> ProgressEvent<'a> {
     /// Makes an event without losses.
     pub fn new(stage: &'a str, done: u64, total: Option<u64>) -> Self {
-        Self {
-            stage,
-            done,
-            total,
-            loss: None,
-            validation_loss: None,
-        }
+        Self { stage, done, total, loss: None, validation_loss: None }
     }
 
     /// This event with its losses.
     pub fn with_loss(self, loss: f64, validation_loss: Option<f64>) -> Self {
-        Self {
-            loss: Some(loss),
-            validation_loss,
-            ..self
-        }
+        Self { loss: Some(loss), validation_loss, ..self }
     }
 }
 

@@ -71,21 +71,14 @@ impl Rows {
         let skip = self.len().saturating_sub(tail);
         match self.iter().nth(skip) {
             None => (self.clone(), Self::default()),
-            Some(first) => (
-                self.before(first.saturating_sub(horizon)),
-                self.from_row(first),
-            ),
+            Some(first) => (self.before(first.saturating_sub(horizon)), self.from_row(first)),
         }
     }
 }
 
 impl From<Range<usize>> for Rows {
     fn from(range: Range<usize>) -> Self {
-        Self(if range.is_empty() {
-            Vec::new()
-        } else {
-            vec![range]
-        })
+        Self(if range.is_empty() { Vec::new() } else { vec![range] })
     }
 }
 
@@ -97,25 +90,16 @@ mod tests {
     fn overlaps_are_refused_and_empty_ranges_dropped() {
         assert!(Rows::new([0..5, 4..6]).is_err());
         assert!(Rows::new([5..6, 0..1]).is_err());
-        assert_eq!(
-            Rows::new([0..5, 5..5, 5..6]).unwrap().ranges(),
-            [0..5, 5..6]
-        );
+        assert_eq!(Rows::new([0..5, 5..5, 5..6]).unwrap().ranges(), [0..5, 5..6]);
     }
 
     #[test]
     fn the_tail_is_purged_by_the_horizon() {
         let rows = Rows::new([0..10, 20..30]).unwrap();
         let (head, tail) = rows.split_tail(5, 3);
-        assert_eq!(
-            (head, tail),
-            (Rows::new([0..10, 20..22]).unwrap(), Rows::from(25..30))
-        );
+        assert_eq!((head, tail), (Rows::new([0..10, 20..22]).unwrap(), Rows::from(25..30)));
         let (head, tail) = rows.split_tail(15, 3);
-        assert_eq!(
-            (head, tail),
-            (Rows::from(0..2), Rows::new([5..10, 20..30]).unwrap())
-        );
+        assert_eq!((head, tail), (Rows::from(0..2), Rows::new([5..10, 20..30]).unwrap()));
         let (head, tail) = rows.split_tail(100, 3);
         assert_eq!((head.len(), tail.len()), (0, 20));
         let (head, tail) = rows.split_tail(0, 3);

@@ -122,10 +122,7 @@ impl CandleSeries {
         let mut series = Self::empty(symbol, timeframe);
         series.reserve(kept.len());
         for (i, row) in kept.iter().enumerate() {
-            if kept
-                .get(i + 1)
-                .is_some_and(|next| next.open_time == row.open_time)
-            {
+            if kept.get(i + 1).is_some_and(|next| next.open_time == row.open_time) {
                 report.duplicates += 1;
                 continue;
             }
@@ -150,11 +147,7 @@ impl CandleSeries {
             && candle.open_time() <= previous
         {
             let current = candle.open_time();
-            return Err(Error::OutOfOrder {
-                row: self.len(),
-                previous,
-                current,
-            });
+            return Err(Error::OutOfOrder { row: self.len(), previous, current });
         }
         self.push_unchecked(&candle.into());
         Ok(())
@@ -171,13 +164,9 @@ impl CandleSeries {
 
     fn reserve(&mut self, additional: usize) {
         self.open_time.reserve(additional);
-        for column in [
-            &mut self.open,
-            &mut self.high,
-            &mut self.low,
-            &mut self.close,
-            &mut self.volume,
-        ] {
+        for column in
+            [&mut self.open, &mut self.high, &mut self.low, &mut self.close, &mut self.volume]
+        {
             column.reserve(additional);
         }
     }
@@ -358,12 +347,7 @@ mod tests {
     }
 
     fn load(rows: Vec<RawCandle>, now: Option<Timestamp>) -> (CandleSeries, RepairReport) {
-        CandleSeries::from_raw(
-            "BTC/USDT".parse().unwrap(),
-            "1m".parse().unwrap(),
-            rows,
-            now,
-        )
+        CandleSeries::from_raw("BTC/USDT".parse().unwrap(), "1m".parse().unwrap(), rows, now)
     }
 
     #[test]
@@ -414,10 +398,7 @@ mod tests {
         let (mut series, _) = load(vec![raw(1, 1.0, 1.0)], None);
         let before = series.clone();
         let again = series.view().candle(0).unwrap();
-        assert!(matches!(
-            series.push(again),
-            Err(Error::OutOfOrder { row: 1, .. })
-        ));
+        assert!(matches!(series.push(again), Err(Error::OutOfOrder { row: 1, .. })));
         assert_eq!(series, before);
     }
 }

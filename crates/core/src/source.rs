@@ -26,37 +26,22 @@ pub struct CandleRequest {
 impl CandleRequest {
     /// Asks for whatever the source gives by default: the newest candles.
     pub fn new(symbol: Symbol, timeframe: Timeframe) -> Self {
-        Self {
-            symbol,
-            timeframe,
-            since: None,
-            until: None,
-            limit: None,
-        }
+        Self { symbol, timeframe, since: None, until: None, limit: None }
     }
 
     /// This request from an open time on.
     pub fn since(self, since: Timestamp) -> Self {
-        Self {
-            since: Some(since),
-            ..self
-        }
+        Self { since: Some(since), ..self }
     }
 
     /// This request up to an open time, exclusive.
     pub fn until(self, until: Timestamp) -> Self {
-        Self {
-            until: Some(until),
-            ..self
-        }
+        Self { until: Some(until), ..self }
     }
 
     /// This request for at most so many candles.
     pub fn limit(self, limit: usize) -> Self {
-        Self {
-            limit: Some(limit),
-            ..self
-        }
+        Self { limit: Some(limit), ..self }
     }
 }
 
@@ -113,9 +98,7 @@ pub trait CandleSourceExt: CandleSource {
                 }
                 // Without `since` the source gave the newest page, and there is nothing to follow.
                 let done = page.since.is_none() || candles.len() == before;
-                let next = candles
-                    .last()
-                    .and_then(|c| request.timeframe.next_open(c.open_time()));
+                let next = candles.last().and_then(|c| request.timeframe.next_open(c.open_time()));
                 match next {
                     Some(next) if !done && request.until.is_none_or(|until| next < until) => {
                         page.since = Some(next);
@@ -156,27 +139,20 @@ mod tests {
             let wanted = |t: &Timestamp| {
                 request.since.is_none_or(|s| *t >= s) && request.until.is_none_or(|u| *t < u)
             };
-            let times = (0..self.n)
-                .map(|m| Timestamp::from_millis(m * 60_000))
-                .filter(wanted);
+            let times = (0..self.n).map(|m| Timestamp::from_millis(m * 60_000)).filter(wanted);
             let skip = match request.since {
                 Some(_) => 0,
                 None => times.clone().count().saturating_sub(limit),
             };
-            let page = times
-                .skip(skip)
-                .take(limit)
-                .map(|t| Candle::new(t, 1.0, 1.0, 1.0, 1.0, 1.0));
+            let page =
+                times.skip(skip).take(limit).map(|t| Candle::new(t, 1.0, 1.0, 1.0, 1.0, 1.0));
             let page = page.collect();
             Box::pin(async move { page })
         }
     }
 
     fn run<T>(mut future: BoxFuture<'_, T>) -> T {
-        match future
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()))
-        {
+        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(value) => value,
             Poll::Pending => panic!("the test source is always ready"),
         }
@@ -184,23 +160,13 @@ mod tests {
 
     #[test]
     fn fetch_all_pages_through_everything_once() {
-        let source = Minutes {
-            n: 25,
-            cap: 10,
-            frames: vec!["1m".parse().unwrap()],
-        };
+        let source = Minutes { n: 25, cap: 10, frames: vec!["1m".parse().unwrap()] };
         let newest = CandleRequest::new("A/B".parse().unwrap(), source.frames[0]);
         assert_eq!(run(source.fetch_all(&newest)).unwrap().len(), 10);
         let all = newest.since(Timestamp::from_millis(0));
         assert_eq!(run(source.fetch_all(&all)).unwrap().len(), 25);
-        assert_eq!(
-            run(source.fetch_all(&all.clone().limit(13))).unwrap().len(),
-            13
-        );
-        assert_eq!(
-            run(source.fetch_all(&all.clone().limit(0))).unwrap().len(),
-            0
-        );
+        assert_eq!(run(source.fetch_all(&all.clone().limit(13))).unwrap().len(), 13);
+        assert_eq!(run(source.fetch_all(&all.clone().limit(0))).unwrap().len(), 0);
         let some = all.until(Timestamp::from_millis(20 * 60_000));
         assert_eq!(run(source.fetch_all(&some)).unwrap().len(), 20);
     }

@@ -76,11 +76,7 @@ impl WalkForward {
             return Err(Error::invalid_parameter("n_folds", ">= 1", 0));
         }
         if self.window == TrainWindow::Rolling(0) {
-            return Err(Error::invalid_parameter(
-                "window",
-                "rolling over >= 1 rows",
-                0,
-            ));
+            return Err(Error::invalid_parameter("window", "rolling over >= 1 rows", 0));
         }
         let initial = self.initial_train.unwrap_or(rows.len() / 2);
         let gap = self.horizon.saturating_add(self.embargo);
@@ -104,10 +100,7 @@ impl WalkForward {
                 TrainWindow::Expanding => rows.start,
                 TrainWindow::Rolling(n) => end.saturating_sub(n).max(rows.start),
             };
-            Split {
-                train: Rows::from(start..end),
-                test,
-            }
+            Split { train: Rows::from(start..end), test }
         };
         Ok(blocks(judged, self.n_folds).map(split).collect())
     }
@@ -134,11 +127,7 @@ pub struct PurgedKFold {
 
 impl Default for PurgedKFold {
     fn default() -> Self {
-        Self {
-            n_folds: 5,
-            horizon: 1,
-            embargo: 0,
-        }
+        Self { n_folds: 5, horizon: 1, embargo: 0 }
     }
 }
 
@@ -154,27 +143,16 @@ impl PurgedKFold {
         }
         let split = |test: Range<usize>| {
             let head = rows.start..test.start.saturating_sub(self.horizon).max(rows.start);
-            let resume = test
-                .end
-                .saturating_add(self.horizon)
-                .saturating_add(self.embargo);
+            let resume = test.end.saturating_add(self.horizon).saturating_add(self.embargo);
             let train = Rows::new([head, resume.min(rows.end)..rows.end])?;
             Ok(Split { train, test })
         };
-        let splits: Vec<Split> = blocks(rows.clone(), self.n_folds)
-            .map(split)
-            .collect::<Result<_>>()?;
-        if splits
-            .iter()
-            .any(|s| s.train.is_empty() || s.test.is_empty())
-        {
+        let splits: Vec<Split> =
+            blocks(rows.clone(), self.n_folds).map(split).collect::<Result<_>>()?;
+        if splits.iter().any(|s| s.train.is_empty() || s.test.is_empty()) {
             let gap = self.horizon.saturating_mul(2).saturating_add(self.embargo);
             let needed = self.n_folds.saturating_mul(gap.saturating_add(1));
-            return Err(Error::not_enough_data(
-                "purged k-fold split",
-                needed,
-                rows.len(),
-            ));
+            return Err(Error::not_enough_data("purged k-fold split", needed, rows.len()));
         }
         Ok(splits)
     }
@@ -204,52 +182,21 @@ mod tests {
             ..Default::default()
         };
         let splits = splitter.split(100..115).unwrap();
-        assert_eq!(
-            splits[0],
-            Split {
-                train: Rows::from(100..105),
-                test: 110..113
-            }
-        );
-        assert_eq!(
-            splits[1],
-            Split {
-                train: Rows::from(100..108),
-                test: 113..115
-            }
-        );
-        let rolling = WalkForward {
-            window: TrainWindow::Rolling(4),
-            ..splitter
-        };
-        assert_eq!(
-            rolling.split(100..115).unwrap()[1].train,
-            Rows::from(104..108)
-        );
+        assert_eq!(splits[0], Split { train: Rows::from(100..105), test: 110..113 });
+        assert_eq!(splits[1], Split { train: Rows::from(100..108), test: 113..115 });
+        let rolling = WalkForward { window: TrainWindow::Rolling(4), ..splitter };
+        assert_eq!(rolling.split(100..115).unwrap()[1].train, Rows::from(104..108));
     }
 
     #[test]
     fn too_few_rows_say_how_many_are_needed() {
-        let splitter = WalkForward {
-            initial_train: Some(10),
-            ..Default::default()
-        };
+        let splitter = WalkForward { initial_train: Some(10), ..Default::default() };
         let error = splitter.split(0..12).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "walk-forward split needs at least 15 rows, got 12"
-        );
+        assert_eq!(error.to_string(), "walk-forward split needs at least 15 rows, got 12");
         assert!(WalkForward::default().split(0..2).is_err());
         assert!(WalkForward::default().split(0..0).is_err());
         assert!(PurgedKFold::default().split(0..4).is_err());
-        assert!(
-            WalkForward {
-                n_folds: 0,
-                ..Default::default()
-            }
-            .split(0..9)
-            .is_err()
-        );
+        assert!(WalkForward { n_folds: 0, ..Default::default() }.split(0..9).is_err());
     }
 
     proptest! {

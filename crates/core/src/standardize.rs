@@ -32,37 +32,22 @@ impl Standardizer {
         dataset.require_rows("standardizer", 1)?;
         dataset.require_complete()?;
         let n = dataset.n_rows() as f64;
-        let mut fitted = Self {
-            mean: Vec::new(),
-            scale: Vec::new(),
-            clip,
-        };
-        for (name, column) in dataset
-            .feature_names()
-            .iter()
-            .zip(dataset.records().columns())
-        {
+        let mut fitted = Self { mean: Vec::new(), scale: Vec::new(), clip };
+        for (name, column) in dataset.feature_names().iter().zip(dataset.records().columns()) {
             let rows = || dataset.rows().iter().map(|i| column[i]);
             let mean = rows().sum::<f64>() / n;
             // The second sum is the rounding error of the mean (Chan, Golub, LeVeque 1983).
-            let (squares, slip) = rows().fold((0.0, 0.0), |(q, s), v| {
-                (q + (v - mean) * (v - mean), s + (v - mean))
-            });
-            let variance = ((squares - slip * slip / n) / n).max(0.0);
+            let (squares, slip) =
+                rows().fold((0.0, 0.0), |(q, s), v| (q + (v - mean) * (v - mean), s + (v - mean)));
+            let variance = (squares - slip * slip / n) / n;
             if !mean.is_finite() || !variance.is_finite() {
-                return Err(Error::numerical(
-                    "standardizer",
-                    format!("column {name:?} overflows"),
-                ));
+                return Err(Error::numerical("standardizer", format!("column {name:?} overflows")));
             }
             // Constant up to rounding, by scikit-learn's bound on the variance.
             let noise = n * f64::EPSILON * variance + (n * mean * f64::EPSILON).powi(2);
+            let variance = variance.max(0.0);
             fitted.mean.push(mean);
-            fitted.scale.push(if variance <= noise {
-                1.0
-            } else {
-                variance.sqrt()
-            });
+            fitted.scale.push(if variance <= noise { 1.0 } else { variance.sqrt() });
         }
         Ok(fitted)
     }
@@ -94,15 +79,9 @@ impl Standardizer {
     pub fn transform(&self, records: &ArrayRef2<f64>) -> Result<Array2<f64>> {
         if records.ncols() != self.mean.len() {
             let expected = format!("{} columns", self.mean.len());
-            return Err(Error::shape(
-                "records",
-                expected,
-                records.ncols().to_string(),
-            ));
+            return Err(Error::shape("records", expected, records.ncols().to_string()));
         }
-        Ok(Array2::from_shape_fn(records.dim(), |(i, j)| {
-            self.scale_value(j, records[[i, j]])
-        }))
+        Ok(Array2::from_shape_fn(records.dim(), |(i, j)| self.scale_value(j, records[[i, j]])))
     }
 }
 
@@ -111,6 +90,16 @@ mod tests {
     use super::*;
     use crate::Rows;
     use ndarray::array;
+
+    #[test]
+    fn a_column_that_overflows_is_an_error_and_not_constant() {
+        let names = ["a".to_owned()];
+        let records = array![[1e200], [-1e200], [1e200]];
+        let targets = array![0.0, 0.0, 0.0];
+        let rows = Rows::from(0..3);
+        let dataset = Dataset::new(&names, &records, &targets, &rows, 1).unwrap();
+        assert!(matches!(Standardizer::fit(dataset, None), Err(Error::Numerical { .. })));
+    }
 
     #[test]
     fn scales_like_scikit_learn_and_clips() {

@@ -62,11 +62,7 @@ impl Symbol {
 impl fmt::Display for Symbol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.base)?;
-        for (separator, part) in [
-            ('/', &self.quote),
-            (':', &self.settle),
-            ('-', &self.contract),
-        ] {
+        for (separator, part) in [('/', &self.quote), (':', &self.settle), ('-', &self.contract)] {
             if let Some(part) = part {
                 write!(f, "{separator}{part}")?;
             }
@@ -82,20 +78,13 @@ impl FromStr for Symbol {
         let refuse = || Error::parse("symbol such as BTC/USDT or BTC/USDT:USDT", text);
         let clean = |part: &str| {
             let bad = |c: char| c.is_whitespace() || c.is_control() || c == '/' || c == ':';
-            (!part.is_empty() && !part.chars().any(bad))
-                .then(|| part.to_owned())
-                .ok_or_else(refuse)
+            (!part.is_empty() && !part.chars().any(bad)).then(|| part.to_owned()).ok_or_else(refuse)
         };
         if text.len() > MAX_LENGTH {
             return Err(refuse());
         }
         let Some((base, rest)) = text.split_once('/') else {
-            return Ok(Self {
-                base: clean(text)?,
-                quote: None,
-                settle: None,
-                contract: None,
-            });
+            return Ok(Self { base: clean(text)?, quote: None, settle: None, contract: None });
         };
         let (quote, settlement) = match rest.split_once(':') {
             Some((quote, settlement)) => (quote, Some(settlement)),
@@ -106,12 +95,7 @@ impl FromStr for Symbol {
             Some(Err(settle)) => (Some(clean(settle)?), None),
             Some(Ok((settle, contract))) => (Some(clean(settle)?), Some(clean(contract)?)),
         };
-        Ok(Self {
-            base: clean(base)?,
-            quote: Some(clean(quote)?),
-            settle,
-            contract,
-        })
+        Ok(Self { base: clean(base)?, quote: Some(clean(quote)?), settle, contract })
     }
 }
 
@@ -149,16 +133,7 @@ mod tests {
 
     #[test]
     fn malformed_names_are_refused() {
-        for text in [
-            "",
-            "/",
-            "BTC/",
-            "/USDT",
-            "BTC/USDT:",
-            "BTC/USD:BTC-",
-            "A B/C",
-            "A/B/C",
-        ] {
+        for text in ["", "/", "BTC/", "/USDT", "BTC/USDT:", "BTC/USD:BTC-", "A B/C", "A/B/C"] {
             assert!(text.parse::<Symbol>().is_err(), "{text:?}");
         }
         assert!("x".repeat(129).parse::<Symbol>().is_err());

@@ -28,21 +28,13 @@ impl FeatureTable {
         let expected = (open_time.len(), names.len());
         if values.dim() != expected {
             let actual = format!("{:?}", values.dim());
-            return Err(Error::shape(
-                "values",
-                format!("shape {expected:?}"),
-                actual,
-            ));
+            return Err(Error::shape("values", format!("shape {expected:?}"), actual));
         }
         let mut seen = BTreeSet::new();
         if let Some(twice) = names.iter().find(|name| !seen.insert(name.as_str())) {
             return Err(Error::invalid_parameter("names", "distinct", twice));
         }
-        Ok(Self {
-            names: names.into(),
-            open_time: open_time.to_vec(),
-            values,
-        })
+        Ok(Self { names: names.into(), open_time: open_time.to_vec(), values })
     }
 
     /// Makes a table of NaN.
@@ -93,11 +85,7 @@ impl FeatureTable {
     /// The first row in which every column is finite, or `n_rows()` when there is none.
     pub fn first_ready_row(&self) -> usize {
         let ready = |row: ArrayView1<'_, f64>| row.iter().all(|v| v.is_finite());
-        self.values
-            .rows()
-            .into_iter()
-            .position(ready)
-            .unwrap_or(self.n_rows())
+        self.values.rows().into_iter().position(ready).unwrap_or(self.n_rows())
     }
 
     /// The given rows as a table of its own; a range that reaches outside is cut to the table.

@@ -84,11 +84,7 @@ impl Timeframe {
     /// - [`Error::InvalidParameter`] when `count` is 0 or above 100,000.
     pub fn new(count: u32, unit: TimeUnit) -> Result<Self> {
         if count == 0 || count > 100_000 {
-            return Err(Error::invalid_parameter(
-                "count",
-                "between 1 and 100000",
-                count,
-            ));
+            return Err(Error::invalid_parameter("count", "between 1 and 100000", count));
         }
         Ok(Self { count, unit })
     }
@@ -130,11 +126,7 @@ impl Timeframe {
         let months = self.months().checked_mul(steps)?;
         let span = jiff::Span::new().try_months(months).ok()?;
         let civil = open.to_jiff()?.to_zoned(jiff::tz::TimeZone::UTC).datetime();
-        let moved = civil
-            .checked_add(span)
-            .ok()?
-            .to_zoned(jiff::tz::TimeZone::UTC)
-            .ok()?;
+        let moved = civil.checked_add(span).ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
         Some(Timestamp::from_millis(moved.timestamp().as_millisecond()))
     }
 
@@ -142,19 +134,12 @@ impl Timeframe {
     /// 1970-01-01T00:00:00Z (weeks: Monday; months and years: the first day).
     pub fn floor(self, instant: Timestamp) -> Option<Timestamp> {
         if let Some(length) = self.fixed_millis() {
-            let anchor = if self.unit == TimeUnit::Week {
-                FIRST_MONDAY
-            } else {
-                0
-            };
+            let anchor = if self.unit == TimeUnit::Week { FIRST_MONDAY } else { 0 };
             let shifted = instant.as_millis().checked_sub(anchor)?;
             let floored = shifted.checked_sub(shifted.rem_euclid(length))?;
             return floored.checked_add(anchor).map(Timestamp::from_millis);
         }
-        let civil = instant
-            .to_jiff()?
-            .to_zoned(jiff::tz::TimeZone::UTC)
-            .datetime();
+        let civil = instant.to_jiff()?.to_zoned(jiff::tz::TimeZone::UTC).datetime();
         let index = i64::from(civil.year()) * 12 + i64::from(civil.month()) - 1;
         let since_1970 = index - 1970 * 12;
         let floored = since_1970 - since_1970.rem_euclid(self.months()) + 1970 * 12;
@@ -197,11 +182,7 @@ impl Timeframe {
                 return Self::new(count, unit);
             }
         }
-        Err(Error::invalid_parameter(
-            "millis",
-            "a positive whole number of seconds",
-            millis,
-        ))
+        Err(Error::invalid_parameter("millis", "a positive whole number of seconds", millis))
     }
 
     fn months(self) -> i64 {
@@ -267,23 +248,10 @@ mod tests {
 
     #[test]
     fn spellings_round_trip_and_nonsense_is_refused() {
-        for text in [
-            "1s", "1m", "3m", "15m", "1h", "12h", "1d", "3d", "1w", "1M", "3M", "1y",
-        ] {
+        for text in ["1s", "1m", "3m", "15m", "1h", "12h", "1d", "3d", "1w", "1M", "3M", "1y"] {
             assert_eq!(timeframe(text).to_string(), text);
         }
-        for text in [
-            "",
-            "m",
-            "0m",
-            "-1h",
-            "1",
-            "1x",
-            "+5m",
-            "1 h",
-            "99999999999h",
-            "1é",
-        ] {
+        for text in ["", "m", "0m", "-1h", "1", "1x", "+5m", "1 h", "99999999999h", "1é"] {
             assert!(text.parse::<Timeframe>().is_err(), "{text}");
         }
     }
@@ -293,54 +261,24 @@ mod tests {
         let month = timeframe("1M");
         assert_eq!(month.next_open(at("2024-01-01")), Some(at("2024-02-01")));
         assert_eq!(month.next_open(at("2023-12-01")), Some(at("2024-01-01")));
-        assert_eq!(
-            timeframe("3M").floor(at("2024-06-30")),
-            Some(at("2024-04-01"))
-        );
-        assert_eq!(
-            timeframe("1y").floor(at("1969-06-30")),
-            Some(at("1969-01-01"))
-        );
-        assert_eq!(
-            month.steps_between(at("2023-11-01"), at("2024-03-01")),
-            Some(4)
-        );
-        assert_eq!(
-            month.steps_between(at("2023-11-01"), at("2023-11-01")),
-            Some(0)
-        );
+        assert_eq!(timeframe("3M").floor(at("2024-06-30")), Some(at("2024-04-01")));
+        assert_eq!(timeframe("1y").floor(at("1969-06-30")), Some(at("1969-01-01")));
+        assert_eq!(month.steps_between(at("2023-11-01"), at("2024-03-01")), Some(4));
+        assert_eq!(month.steps_between(at("2023-11-01"), at("2023-11-01")), Some(0));
     }
 
     #[test]
     fn weeks_open_on_monday() {
-        assert_eq!(
-            timeframe("1w").floor(at("2024-05-15T13:00:00Z")),
-            Some(at("2024-05-13"))
-        );
-        assert_eq!(
-            timeframe("1w").floor(at("1970-01-01")),
-            Some(at("1969-12-29"))
-        );
+        assert_eq!(timeframe("1w").floor(at("2024-05-15T13:00:00Z")), Some(at("2024-05-13")));
+        assert_eq!(timeframe("1w").floor(at("1970-01-01")), Some(at("1969-12-29")));
     }
 
     #[test]
     fn extreme_instants_give_none() {
-        assert_eq!(
-            timeframe("1h").next_open(Timestamp::from_millis(i64::MAX)),
-            None
-        );
-        assert_eq!(
-            timeframe("1M").next_open(Timestamp::from_millis(i64::MAX)),
-            None
-        );
-        assert_eq!(
-            timeframe("1M").floor(Timestamp::from_millis(i64::MIN)),
-            None
-        );
-        assert_eq!(
-            timeframe("1w").floor(Timestamp::from_millis(i64::MIN)),
-            None
-        );
+        assert_eq!(timeframe("1h").next_open(Timestamp::from_millis(i64::MAX)), None);
+        assert_eq!(timeframe("1M").next_open(Timestamp::from_millis(i64::MAX)), None);
+        assert_eq!(timeframe("1M").floor(Timestamp::from_millis(i64::MIN)), None);
+        assert_eq!(timeframe("1w").floor(Timestamp::from_millis(i64::MIN)), None);
     }
 
     #[test]

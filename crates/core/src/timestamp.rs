@@ -103,21 +103,14 @@ mod tests {
             ("1970-01-02", 86_400_000),
             ("1969-12-31T23:59:59.999Z", -1),
         ] {
-            assert_eq!(
-                text.parse::<Timestamp>().unwrap().as_millis(),
-                millis,
-                "{text}"
-            );
+            assert_eq!(text.parse::<Timestamp>().unwrap().as_millis(), millis, "{text}");
         }
         assert!("yesterday".parse::<Timestamp>().is_err());
     }
 
     #[test]
     fn display_never_fails() {
-        assert_eq!(
-            Timestamp::from_millis(i64::MAX).to_string(),
-            format!("{} ms", i64::MAX)
-        );
+        assert_eq!(Timestamp::from_millis(i64::MAX).to_string(), format!("{} ms", i64::MAX));
         assert_eq!(Timestamp::from_seconds(i64::MAX), None);
     }
 }
