@@ -114,7 +114,9 @@ fn kalman(log_close: &[f64]) -> Result<()> {
     let first = log_close.first().context("no candles")?;
     let filtered = best(3, || {
         let mut stream = model.stream(fitted.prior(*first))?;
-        log_close.iter().for_each(|y| drop(black_box(stream.update(*y))));
+        log_close.iter().for_each(|y| {
+            black_box(stream.update(*y));
+        });
         Ok(())
     })?;
     let step = filtered / log_close.len() as f64;

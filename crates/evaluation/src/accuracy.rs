@@ -1,5 +1,6 @@
-use forecastle_core::Result;
-use ndarray::ArrayRef1;
+use forecastle_core::{Error, Result};
+use ndarray::{Array1, ArrayRef1};
+use ndarray_stats::DeviationExt;
 
 use crate::checks::{finite_vector, in_range, pair};
 
@@ -22,8 +23,8 @@ use crate::checks::{finite_vector, in_range, pair};
 #[doc(alias = "mean_absolute_error")]
 pub fn mae(actual: &ArrayRef1<f64>, predicted: &ArrayRef1<f64>) -> Result<f64> {
     pair(actual, predicted)?;
-    let n = actual.len() as f64;
-    in_range("mae", actual.iter().zip(predicted).map(|(a, p)| (a - p).abs() / n).sum())
+    let error = actual.mean_abs_err(predicted);
+    in_range("mae", error.map_err(|e| Error::component("mean absolute error", e))?)
 }
 
 /// Computes the root of the mean squared error, `sqrt(mean (y − ŷ)²)`.
@@ -43,13 +44,13 @@ pub fn mae(actual: &ArrayRef1<f64>, predicted: &ArrayRef1<f64>) -> Result<f64> {
 #[doc(alias = "root_mean_squared_error")]
 pub fn rmse(actual: &ArrayRef1<f64>, predicted: &ArrayRef1<f64>) -> Result<f64> {
     pair(actual, predicted)?;
-    let errors = || actual.iter().zip(predicted).map(|(a, p)| a - p);
+    let errors = actual.iter().zip(predicted).map(|(a, p)| a - p);
     // Squares of the errors themselves would leave the range of numbers before the errors do.
-    let largest = errors().fold(0.0_f64, |m, e| m.max(e.abs()));
+    let largest = actual.linf_dist(predicted).map_err(|e| Error::component("largest error", e))?;
     if largest == 0.0 {
         return Ok(0.0);
     }
-    let squares: f64 = errors().map(|e| (e / largest) * (e / largest)).sum();
+    let squares: f64 = errors.map(|e| (e / largest) * (e / largest)).sum();
     in_range("rmse", largest * (squares / actual.len() as f64).sqrt())
 }
 
@@ -84,8 +85,7 @@ pub fn mase(
     naive_errors: &ArrayRef1<f64>,
 ) -> Result<Option<f64>> {
     finite_vector("naive_errors", naive_errors)?;
-    let n = naive_errors.len() as f64;
-    let scale = naive_errors.iter().map(|e| e.abs() / n).sum();
+    let scale = mae(naive_errors, &Array1::zeros(naive_errors.len()))?;
     Ok(ratio(mae(actual, predicted)?, scale))
 }
 
