@@ -4,11 +4,11 @@ use rayon::prelude::*;
 
 use crate::accumulator::Cell;
 use crate::binning::FeatureBins;
+use crate::columns::Columns;
 use crate::histogram::{BlockHistogram, Histogram, HistogramPool, NodeRows, fill, subtract};
 use crate::matrix::{BinRule, BinnedMatrix, LANES};
 use crate::params::{BoostingParams, Growth};
 use crate::partition::{gather, partition};
-use crate::sampling::{Purpose, generator, sample_columns};
 use crate::split::{Candidate, SplitRules};
 use crate::tree::{Leaf, NodeSplit, Tree, TreeNode};
 
@@ -93,7 +93,7 @@ impl<C: Cell> Grower<C> {
         let n = rows.len();
         self.scratch.resize(n, 0);
         self.ordered.resize(n, C::default());
-        let mut columns = Columns::new(soil);
+        let mut columns = Columns::new(soil.params, soil.matrix.n_features(), soil.round);
         let mut tree = Tree::default();
         let mut open = Vec::new();
         self.plant(soil, rows, &mut columns, &mut tree, &mut open);
@@ -133,7 +133,7 @@ impl<C: Cell> Grower<C> {
         let search = may_split(soil, total, n, 0);
         let mut found = None;
         if search {
-            columns.level(soil, 0);
+            columns.draw(0);
             let columns = &*columns;
             let matrix = soil.matrix;
             let parallel = n * matrix.n_features() >= PARALLEL_WORK;
@@ -144,7 +144,7 @@ impl<C: Cell> Grower<C> {
                     let features = block_features(matrix, block);
                     let bins = &matrix.blocks()[block];
                     fill(histogram, features, bins, rows, cells, share);
-                    let active = columns.known_level(0);
+                    let active = columns.level(0);
                     scan_block(soil, histogram, block, active, total, &mut found);
                 }
                 found
@@ -214,7 +214,7 @@ impl<C: Cell> Grower<C> {
             pairs.push(self.part(soil, parent, left, tree));
         }
         for pair in &pairs {
-            columns.level(soil, pair.depth);
+            columns.draw(pair.depth);
         }
         self.search(soil, rows, &mut pairs, columns);
         for pair in pairs {
@@ -347,7 +347,7 @@ impl<C: Cell> Grower<C> {
                         cells: &self.ordered[range.clone()],
                         totals: (pair.small.total, pair.large.total),
                         search: (pair.small.search, pair.large.search),
-                        active: columns.known_level(pair.depth),
+                        active: columns.level(pair.depth),
                         found: (None, None),
                     });
                 }
@@ -382,51 +382,6 @@ impl<C: Cell> Task<'_, C> {
             let (total, found) = (self.totals.1, &mut self.found.1);
             scan_block(soil, self.large, self.block, self.active, total, found);
         }
-    }
-}
-
-/// The features that a tree, and each of its levels, may use.
-struct Columns {
-    tree: Vec<bool>,
-    blocks: Vec<bool>,
-    levels: Vec<Vec<bool>>,
-}
-
-impl Columns {
-    fn new<C>(soil: &Soil<'_, C>) -> Self {
-        let params = soil.params;
-        let mut tree = vec![true; soil.matrix.n_features()];
-        if params.colsample_bytree < 1.0 {
-            let mut random = generator(params.seed, Purpose::TreeColumns, soil.round);
-            sample_columns(&mut random, params.colsample_bytree, &mut tree);
-        }
-        let blocks = tree.chunks(LANES).map(|block| block.contains(&true)).collect();
-        Self { tree, blocks, levels: Vec::new() }
-    }
-
-    fn uses_block(&self, block: usize) -> bool {
-        self.blocks.get(block).copied().unwrap_or(false)
-    }
-
-    fn n_blocks(&self) -> usize {
-        self.blocks.iter().filter(|&&used| used).count()
-    }
-
-    /// Draws the features of levels down to `depth`.
-    fn level<C>(&mut self, soil: &Soil<'_, C>, depth: usize) {
-        let params = soil.params;
-        while params.colsample_bylevel < 1.0 && self.levels.len() <= depth {
-            let mut active = self.tree.clone();
-            let purpose = Purpose::LevelColumns { depth: self.levels.len() };
-            let mut random = generator(params.seed, purpose, soil.round);
-            sample_columns(&mut random, params.colsample_bylevel, &mut active);
-            self.levels.push(active);
-        }
-    }
-
-    /// The features of a level that is drawn.
-    fn known_level(&self, depth: usize) -> &[bool] {
-        self.levels.get(depth).unwrap_or(&self.tree)
     }
 }
 

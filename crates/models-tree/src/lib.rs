@@ -36,6 +36,7 @@
 mod accumulator;
 mod binning;
 mod boosting;
+mod columns;
 mod forest;
 mod grow;
 mod histogram;
