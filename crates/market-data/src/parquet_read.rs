@@ -14,7 +14,7 @@ use arrow_array::{
 use forecastle_core::{RawCandle, Result, Timestamp};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use parquet::file::metadata::FileMetaData;
+use parquet::file::metadata::{FileMetaData, ParquetMetaData, RowGroupMetaData};
 use parquet::file::reader::ChunkReader;
 
 use crate::csv_layout::{Role, VALUE_NAMES, VOLUME, from_names, normalized};
@@ -29,6 +29,10 @@ use crate::{ColumnLayout, FileFormat, LoadedCandles, ReadOptions, TimeEncoding, 
 /// The time may be a timestamp of any unit, a date, a whole number or text; prices and volume
 /// floats, integers or decimals, null meaning missing. Symbol and timeframe come from the
 /// metadata keys `symbol` and `timeframe` where [`write_parquet`](crate::write_parquet) left them.
+///
+/// The decoder of the `parquet` crate panics on some damaged pages (found by fuzzing release
+/// 60.1). Such a panic is caught and becomes an error; the panic hook still reports it, and a
+/// program built with `panic = "abort"` still ends.
 ///
 /// # Errors
 /// - [`Error::Record`](forecastle_core::Error::Record) with file and row for contents that cannot
@@ -74,7 +78,7 @@ fn read_chunks(
     options: &ReadOptions,
 ) -> Result<LoadedCandles> {
     options.validate()?;
-    // The decoder checks what it reads, but damaged files have made releases of it panic.
+    // The decoder panics on some damaged pages; nothing it held outlives this call.
     let contents = catch_unwind(AssertUnwindSafe(|| parse(chunks, origin, options)));
     let contents = contents
         .unwrap_or_else(|_| Err(record(origin, 1, "the Parquet data is damaged: decoder failed")));
@@ -97,8 +101,10 @@ fn parse(
     let damaged = |row: usize, e: String| {
         record(origin, row as u64, format!("the Parquet data is damaged: {e}"))
     };
+    let length = chunks.len();
     let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(chunks, arrow)
         .map_err(|e| damaged(1, e.to_string()))?;
+    check_places(builder.metadata(), length).map_err(|reason| damaged(1, reason))?;
     let metadata = builder.metadata().file_metadata();
     let symbol = key_value(metadata, "symbol").and_then(|text| text.parse().ok());
     let timeframe = key_value(metadata, "timeframe").and_then(|text| text.parse().ok());
@@ -147,6 +153,25 @@ fn parse(
         symbol,
         timeframe,
     })
+}
+
+/// Refuses columns that lie outside the file, before the decoder believes them.
+fn check_places(metadata: &ParquetMetaData, length: u64) -> std::result::Result<(), String> {
+    let columns = metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
+    for column in columns {
+        let data = column.data_page_offset();
+        let start = column.dictionary_page_offset().unwrap_or(data);
+        let end = start.checked_add(column.compressed_size());
+        let inside = end.and_then(|end| u64::try_from(end).ok()).is_some_and(|end| end <= length);
+        let sizes = [start, data, column.compressed_size(), column.uncompressed_size()];
+        if !inside || sizes.iter().any(|&size| size < 0) || column.num_values() < 0 {
+            return Err("a column lies outside the file".to_owned());
+        }
+    }
+    if metadata.row_groups().iter().any(|group| group.num_rows() < 0) {
+        return Err("a row group has a negative number of rows".to_owned());
+    }
+    Ok(())
 }
 
 fn key_value<'a>(metadata: &'a FileMetaData, key: &str) -> Option<&'a str> {
