@@ -1,4 +1,5 @@
 //! `forecastle-models-tree` alone: fit, early stopping, importance, save and load.
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
 use forecastle::core::{Artifact, Dataset, FeatureTable, Fit, Load, PredictExt, Rows, Timestamp};
 use forecastle::models_tree::{Boosting, BoostingParams, EarlyStopping};

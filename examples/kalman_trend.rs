@@ -1,5 +1,6 @@
 //! `forecastle-kalman` alone: a local linear trend, its variances by maximum likelihood, and the
 //! forecast with its uncertainty.
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
 use forecastle::core::{Dataset, Fit, Rows, Target, TransformExt};
 use forecastle::features::LogClose;

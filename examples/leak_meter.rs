@@ -1,4 +1,5 @@
 //! `forecastle-evaluation` alone: how much skill shuffled folds find in pure noise.
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
 use forecastle::ensemble::OlsParams;
 use forecastle::evaluation::{LeakParams, leak_meter};

@@ -1,4 +1,5 @@
 //! `forecastle-regime` alone: where a close stands, from its VWAP and σ.
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
 use forecastle::regime::MarketState;
 

@@ -1,4 +1,5 @@
 //! `forecastle-core` alone: raw rows become a series, and everything repaired is counted.
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
 use forecastle::core::{CandleSeries, RawCandle, Timestamp};
 

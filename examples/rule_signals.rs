@@ -1,4 +1,5 @@
 //! `forecastle-signals` with features and regime: the signals of a day, in words.
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
 use forecastle::market_data::{Simulator, SimulatorParams};
 use forecastle::signals::RuleParams;

@@ -1,4 +1,5 @@
 //! `forecastle-market-data` alone: simulate candles, write them as CSV, read them back.
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
 use forecastle::market_data::{
     ReadOptions, Simulator, SimulatorParams, read_csv_from, write_csv_to,

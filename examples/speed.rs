@@ -5,6 +5,7 @@
 //! ```
 //!
 //! Boosting beside XGBoost: `crates/models-tree/benches/compare_xgboost.py`.
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -1,4 +1,5 @@
 //! `forecastle-ensemble` alone: two bases, out-of-fold weights, an interval.
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
 use forecastle::core::{Rows, Target, Transform, TransformExt};
 use forecastle::ensemble::{Base, ConformalParams, OlsParams, RidgeParams, StackingParams};

@@ -1,4 +1,5 @@
 //! `forecastle-features` alone: VWAP with bands, in batch and candle by candle, the same bits.
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
 use forecastle::core::{Transform, TransformExt};
 use forecastle::features::{Vwap, VwapAnchor};

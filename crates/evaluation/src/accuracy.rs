@@ -9,10 +9,10 @@ use crate::checks::{finite_vector, in_range, pair};
 /// - `actual`, `predicted`: `(n,)`
 ///
 /// # Errors
-/// - [`Error::Shape`](forecastle_core::Error::Shape) when the lengths differ.
-/// - [`Error::NotEnoughData`](forecastle_core::Error::NotEnoughData) when there is no row.
-/// - [`Error::NonFinite`](forecastle_core::Error::NonFinite) when a number is NaN or infinite.
-/// - [`Error::Numerical`](forecastle_core::Error::Numerical) when an error overflows.
+/// - [`Error::Shape`] when the lengths differ.
+/// - [`Error::NotEnoughData`] when there is no row.
+/// - [`Error::NonFinite`] when a number is NaN or infinite.
+/// - [`Error::Numerical`] when an error overflows.
 ///
 /// # Examples
 /// ```

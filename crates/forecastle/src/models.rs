@@ -32,7 +32,7 @@ impl ModelKind {
             Self::Ridge => with_target(config.ridge, config.target),
             Self::Boosting => {
                 let seed = config.seed.wrapping_add(config.boosting.seed);
-                let params = BoostingParams { seed, ..config.boosting.clone() };
+                let params = BoostingParams { seed, ..config.boosting };
                 with_target(params, config.target)
             }
             // A filter of the log close has no other target: its forecast is a level.
