@@ -2,13 +2,20 @@ use forecastle_core::{Candle, CandleView, Result, Transform, TransformExt, Trans
 use ndarray::ArrayRef2;
 
 use crate::anchored::AnchoredStream;
+use crate::lag::fill_lag;
 use crate::output::{fill_chunks, owned_names, write_row};
-use crate::price_indicators::{LONGEST_LAG, PriceColumns, PriceIndicatorsStream};
+use crate::price_indicators::{PriceColumns, PriceIndicatorsStream};
 use crate::vwap::{VwapColumns, levels};
 use crate::{INDICATOR_NAMES, VwapAnchor};
 
 /// Number of columns.
 pub(crate) const WIDTH: usize = INDICATOR_NAMES.len();
+
+/// How many rows the lags look back.
+const LAGS: [usize; 6] = [1, 2, 3, 5, 10, 20];
+
+/// Rows before every column without volume is ready.
+const LONGEST_LAG: usize = LAGS[LAGS.len() - 1];
 
 /// Computes every indicator of the final table, in price units, in one pass.
 ///
@@ -102,14 +109,14 @@ impl IndicatorsStream {
     /// Takes a candle; its row, NaN where not ready.
     #[inline]
     pub(crate) fn push(&mut self, candle: &Candle) -> [f64; WIDTH] {
-        let [typical, rest @ ..] = self.prices.push(candle);
+        let [typical, p1, p2, p3, p4, p5, p6, p7, line, slope] = self.prices.push(candle);
         let (vwap, variance) = self.moments.push(candle.open_time(), typical, candle.volume());
-        let levels = levels(vwap, variance, candle.close());
-        let mut row = [typical; WIDTH];
-        let (first, last) = row[1..].split_at_mut(levels.len());
-        first.copy_from_slice(&levels);
-        last.copy_from_slice(&rest);
-        row
+        let [v1, v2, v3, v4, v5, v6, v7] = levels(vwap, variance, candle.close());
+        let [l1, l2, l3, l4, l5, l6] = LAGS.map(|back| self.prices.close_before(back));
+        [
+            typical, v1, v2, v3, v4, v5, v6, v7, p1, p2, p3, p4, p5, p6, p7, l1, l2, l3, l4, l5,
+            l6, line, slope,
+        ]
     }
 }
 
@@ -143,11 +150,14 @@ impl<'a> IndicatorColumns<'a> {
     pub(crate) fn fill(&mut self, cells: &mut [&mut [f64]; WIDTH]) {
         let [typical, v1, v2, v3, v4, v5, v6, v7, rest @ ..] =
             cells.each_mut().map(|cells| &mut **cells);
-        let [p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15] = rest;
-        let chunk = self.candles.slice(self.row..self.row + typical.len());
+        let [p1, p2, p3, p4, p5, p6, p7, l1, l2, l3, l4, l5, l6, line, slope] = rest;
+        let from = self.row;
         self.row += typical.len();
-        self.prices
-            .fill(&mut [typical, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15]);
+        let chunk = self.candles.slice(from..self.row);
+        self.prices.fill(&mut [typical, p1, p2, p3, p4, p5, p6, p7, line, slope]);
+        for (back, column) in LAGS.into_iter().zip([l1, l2, l3, l4, l5, l6]) {
+            fill_lag(column, &self.candles.close()[..self.row], back);
+        }
         self.vwap.fill(chunk, typical, &mut [v1, v2, v3, v4, v5, v6, v7]);
     }
 }

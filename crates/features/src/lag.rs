@@ -74,3 +74,23 @@ impl TransformStream for LagStream {
         write_row(row, &[past]);
     }
 }
+
+/// Writes the closes `back` rows before; the column's last cell belongs to the last close.
+pub(crate) fn fill_lag(column: &mut [f64], close: &[f64], back: usize) {
+    let (ready, _, past) = split_ready(column, close, back);
+    ready.copy_from_slice(past);
+}
+
+/// Marks the cells that have no close `back` rows before them as not ready; the others, their
+/// closes and those before. The column's last cell belongs to the last close.
+pub(crate) fn split_ready<'c, 'p>(
+    column: &'c mut [f64],
+    close: &'p [f64],
+    back: usize,
+) -> (&'c mut [f64], &'p [f64], &'p [f64]) {
+    let past = &close[..close.len().saturating_sub(back)];
+    let len = column.len().min(past.len());
+    let (unready, ready) = column.split_at_mut(column.len() - len);
+    unready.fill(f64::NAN);
+    (ready, &close[close.len() - len..], &past[past.len() - len..])
+}

@@ -5,7 +5,7 @@
 //! in O(1) amortised, without allocating. All are causal; [`global_vwap`] alone is not, and says so.
 //!
 //! - [`Indicators`]: the 23 columns that rules and people read, in price units;
-//!   [`PriceIndicators`]: the 16 of them that need no volume.
+//!   [`PriceIndicators`]: the ten of them that TA-Lib has too, of price alone.
 //! - [`ModelFeatures`]: the same made scale-free, for models; [`LogClose`] for the Kalman filter.
 //! - One at a time: [`Vwap`], [`Sma`], [`RollingStd`], [`TrueRange`], [`Atr`], [`Momentum`],
 //!   [`Lag`], [`LinearRegression`].

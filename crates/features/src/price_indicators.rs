@@ -4,15 +4,16 @@ use ndarray::ArrayRef2;
 use crate::Indicator;
 use crate::atr::{AtrStream, WilderAverage};
 use crate::close_windows::{Five, Twenty};
+use crate::lag::split_ready;
 use crate::output::{CHUNK, fill_chunks, write_row};
 use crate::true_range::true_range;
 use crate::vwap::typical_prices;
 
 /// Number of columns.
-pub(crate) const WIDTH: usize = 16;
+pub(crate) const WIDTH: usize = 10;
 
-/// Rows before every column is ready: the longest lag.
-pub(crate) const LONGEST_LAG: usize = 20;
+/// Rows before every column is ready: the longest window less its last row.
+const WARM_UP: usize = 19;
 
 /// Rows that a window of 20 looks back on windows of 5.
 const HISTORY: usize = 15;
@@ -28,20 +29,14 @@ const COLUMNS: [Indicator; WIDTH] = [
     Indicator::Atr14,
     Indicator::Momentum5,
     Indicator::Momentum10,
-    Indicator::CloseLag1,
-    Indicator::CloseLag2,
-    Indicator::CloseLag3,
-    Indicator::CloseLag5,
-    Indicator::CloseLag10,
-    Indicator::CloseLag20,
     Indicator::Linreg20,
     Indicator::LinregSlope20,
 ];
 
-/// Computes the indicators that need no volume, in price units, in one pass.
+/// Computes the indicators of price alone, those that TA-Lib has too, in one pass.
 ///
-/// The sixteen columns of [`Indicators`](crate::Indicators) besides the VWAP's, under the same
-/// names, in the same order and with the same bits: for markets whose volume is not recorded.
+/// Ten columns of [`Indicators`](crate::Indicators), under the same names, in the same order and
+/// with the same bits: all but the VWAP's, which need volume, and the lags, which compute nothing.
 ///
 /// # Examples
 /// ```
@@ -49,7 +44,7 @@ const COLUMNS: [Indicator; WIDTH] = [
 /// use forecastle_features::PriceIndicators;
 ///
 /// let indicators = PriceIndicators::new();
-/// assert_eq!((indicators.names().len(), indicators.warm_up()), (16, 20));
+/// assert_eq!((indicators.names().len(), indicators.warm_up()), (10, 19));
 /// assert!(indicators.names().iter().all(|name| !name.starts_with("vwap")));
 /// ```
 #[derive(Debug, Clone)]
@@ -76,7 +71,7 @@ impl Transform for PriceIndicators {
     }
 
     fn warm_up(&self) -> usize {
-        LONGEST_LAG
+        WARM_UP
     }
 
     fn stream(&self) -> Box<dyn TransformStream> {
@@ -148,15 +143,17 @@ impl PriceIndicatorsStream {
             self.atr.push(candle),
             close - lag(5),
             close - lag(10),
-            lag(1),
-            lag(2),
-            lag(3),
-            lag(5),
-            lag(10),
-            lag(20),
             twenty.line,
             twenty.slope,
         ]
+    }
+
+    /// The close `back` rows before the last candle's, NaN where there is none.
+    ///
+    /// - `back`: below 32
+    #[inline(always)]
+    pub(crate) fn close_before(&self, back: usize) -> f64 {
+        self.closes.get(self.row.wrapping_sub(1), back)
     }
 }
 
@@ -197,35 +194,13 @@ impl<'a> PriceColumns<'a> {
         let (from, to) = (self.row, self.row + n);
         self.row = to;
         let close = &self.candles.close()[..to];
-        let [
-            typical,
-            sma_5,
-            sma_20,
-            std_5,
-            std_20,
-            atr,
-            momentum_5,
-            momentum_10,
-            lag_1,
-            lag_2,
-            lag_3,
-            lag_5,
-            lag_10,
-            lag_20,
-            line,
-            slope,
-        ] = cells;
+        let [typical, sma_5, sma_20, std_5, std_20, atr, momentum_5, momentum_10, line, slope] =
+            cells;
         typical_prices(self.candles.slice(from..to), typical);
         self.fives.fill(close, from, sma_5, std_5);
         self.fives.fill_twenties([sma_20, std_20, line, slope]);
         self.fives.keep_history(n);
         average_true_ranges(&mut self.atr, self.candles, from, atr);
-        for (back, column) in
-            [(1, lag_1), (2, lag_2), (3, lag_3), (5, lag_5), (10, lag_10), (20, lag_20)]
-        {
-            let (ready, _, past) = split_ready(column, close, back);
-            ready.copy_from_slice(past);
-        }
         for (back, column) in [(5, momentum_5), (10, momentum_10)] {
             let (ready, now, past) = split_ready(column, close, back);
             for ((cell, now), past) in ready.iter_mut().zip(now).zip(past) {
@@ -233,20 +208,6 @@ impl<'a> PriceColumns<'a> {
             }
         }
     }
-}
-
-/// Marks the cells that have no close `back` rows before them as not ready; the others, their
-/// closes and those before. The column's last cell belongs to the last close.
-fn split_ready<'c, 'p>(
-    column: &'c mut [f64],
-    close: &'p [f64],
-    back: usize,
-) -> (&'c mut [f64], &'p [f64], &'p [f64]) {
-    let past = &close[..close.len().saturating_sub(back)];
-    let len = column.len().min(past.len());
-    let (unready, ready) = column.split_at_mut(column.len() - len);
-    unready.fill(f64::NAN);
-    (ready, &close[close.len() - len..], &past[past.len() - len..])
 }
 
 impl Fives {

@@ -31,8 +31,8 @@ impl Pipeline {
     /// model and the ensemble, on the same rows.
     ///
     /// # Errors
-    /// - [`Error::NotEnoughData`] when the first half is too short to learn from.
-    /// - [`Error::Cancelled`] when `progress` asks to stop.
+    /// - [`Error::NotEnoughData`](crate::Error::NotEnoughData) when the first half is too short to learn from.
+    /// - [`Error::Cancelled`](crate::Error::Cancelled) when `progress` asks to stop.
     /// - As [`fit`](Self::fit).
     pub fn leaderboard(
         &self,
