@@ -2,7 +2,7 @@
 
 use forecastle_core::{CandleSeries, Transform, TransformExt};
 use forecastle_features::{
-    Atr, Indicators, LinearRegression, Momentum, RollingStd, Sma, VwapAnchor,
+    Atr, Indicators, LinearRegression, Momentum, PriceIndicators, RollingStd, Sma, VwapAnchor,
 };
 use proptest::prelude::*;
 use ta_lib::{Core, OutRange, RetCode};
@@ -57,24 +57,30 @@ proptest! {
     }
 
     #[test]
-    fn prop_the_fused_table_equals_ta_lib(rows in 60_usize..1_500, seed: u64) {
+    fn prop_the_fused_tables_equal_ta_lib(rows in 60_usize..1_500, seed: u64) {
         let series = Walk::new(rows).series(seed);
         let (view, core) = (series.view(), Core::new());
         let (high, low, close) = (view.high(), view.low(), view.close());
-        let (all, last) = (Indicators::new(VwapAnchor::Cumulative).unwrap(), rows - 1);
-        compare(&all, "typical_price", &series, |out| core.typprice(0, last, high, low, close, out))?;
-        compare(&all, "sma_5", &series, |out| core.sma(0, last, close, 5, out))?;
-        compare(&all, "sma_20", &series, |out| core.sma(0, last, close, 20, out))?;
-        compare(&all, "atr_14", &series, |out| core.atr(0, last, high, low, close, 14, out))?;
-        compare(&all, "momentum_5", &series, |out| core.mom(0, last, close, 5, out))?;
-        compare(&all, "momentum_10", &series, |out| core.mom(0, last, close, 10, out))?;
-        compare(&all, "linreg_20", &series, |out| core.linearreg(0, last, close, 20, out))?;
-        compare(&all, "linreg_slope_20", &series,
-            |out| core.linearreg_slope(0, last, close, 20, out))?;
+        let (prices, last) = (PriceIndicators::new(), rows - 1);
+        let all = Indicators::new(VwapAnchor::Cumulative).unwrap();
         // TA-Lib divides by n: n / (n - 1) more is the sample's deviation.
-        for (n, name) in [(5, "std_5"), (20, "std_20")] {
-            let bessel = (f64::from(n) / f64::from(n - 1)).sqrt();
-            compare(&all, name, &series, |out| core.stddev(0, last, close, n, bessel, out))?;
+        let bessel = |n: i32| (f64::from(n) / f64::from(n - 1)).sqrt();
+        let calls: [(&str, &dyn Fn(&mut [f64]) -> Result<OutRange, RetCode>); 10] = [
+            ("typical_price", &|out| core.typprice(0, last, high, low, close, out)),
+            ("sma_5", &|out| core.sma(0, last, close, 5, out)),
+            ("sma_20", &|out| core.sma(0, last, close, 20, out)),
+            ("std_5", &|out| core.stddev(0, last, close, 5, bessel(5), out)),
+            ("std_20", &|out| core.stddev(0, last, close, 20, bessel(20), out)),
+            ("atr_14", &|out| core.atr(0, last, high, low, close, 14, out)),
+            ("momentum_5", &|out| core.mom(0, last, close, 5, out)),
+            ("momentum_10", &|out| core.mom(0, last, close, 10, out)),
+            ("linreg_20", &|out| core.linearreg(0, last, close, 20, out)),
+            ("linreg_slope_20", &|out| core.linearreg_slope(0, last, close, 20, out)),
+        ];
+        prop_assert_eq!(prices.names(), calls.map(|(name, _)| name));
+        for (name, call) in calls {
+            compare(&prices, name, &series, call)?;
+            compare(&all, name, &series, call)?;
         }
     }
 }
