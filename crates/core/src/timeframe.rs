@@ -78,6 +78,13 @@ pub struct Timeframe {
 }
 
 impl Timeframe {
+    /// One minute, `1m`.
+    pub const MINUTE: Self = Self { count: 1, unit: TimeUnit::Minute };
+    /// One hour, `1h`.
+    pub const HOUR: Self = Self { count: 1, unit: TimeUnit::Hour };
+    /// One day, `1d`.
+    pub const DAY: Self = Self { count: 1, unit: TimeUnit::Day };
+
     /// Makes a timeframe of `count` units.
     ///
     /// # Errors

@@ -72,7 +72,7 @@ impl Default for SimulatorParams {
         Self {
             seed: 7,
             n: 5_000,
-            timeframe: one_hour(),
+            timeframe: Timeframe::HOUR,
             start: Timestamp::from_millis(1_704_067_200_000),
             start_price: 100.0,
             volatility: 0.005,
@@ -84,11 +84,6 @@ impl Default for SimulatorParams {
             zero_volume_probability: 0.0,
         }
     }
-}
-
-#[expect(clippy::expect_used, reason = "1 is a valid count, whatever the caller does")]
-fn one_hour() -> Timeframe {
-    Timeframe::new(1, TimeUnit::Hour).expect("1 is a valid count")
 }
 
 impl SimulatorParams {
