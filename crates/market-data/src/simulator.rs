@@ -1,6 +1,4 @@
-use forecastle_core::{
-    Candle, CandleSeries, Error, Result, Symbol, TimeUnit, Timeframe, Timestamp,
-};
+use forecastle_core::{Candle, CandleSeries, Error, Result, Symbol, Timeframe, Timestamp};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
