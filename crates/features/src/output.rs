@@ -3,8 +3,9 @@
 use forecastle_core::{CandleView, TransformStream};
 use ndarray::{ArrayRef2, ArrayViewMut1};
 
-/// Rows that are computed at once: few enough that all columns of a chunk stay in the cache.
-pub(crate) const CHUNK: usize = 512;
+/// Rows that are computed at once: few enough that all columns of a chunk stay in the second
+/// cache, enough that memory is written in long runs.
+pub(crate) const CHUNK: usize = 2_048;
 
 /// The widest row that [`fill_rows`] writes.
 const MAX_WIDTH: usize = 8;

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 fn anchors() -> Vec<VwapAnchor> {
     let offset = SessionOffset::from_minutes(-330).unwrap();
-    let windows = [1, 2, 3, 19, 20, 21, 22, 96, 511, 512, 513, 700, 5_000];
+    let windows = [1, 2, 3, 19, 20, 21, 22, 96, 700, 2_047, 2_048, 2_049, 5_000];
     let mut anchors = windows.map(VwapAnchor::Rolling).to_vec();
     anchors.extend([VwapAnchor::SESSION_UTC, VwapAnchor::Session { offset }]);
     anchors.push(VwapAnchor::Cumulative);
@@ -61,7 +61,7 @@ fn all_series(rows: usize) -> Vec<CandleSeries> {
 
 #[test]
 fn every_single_indicator_keeps_the_contract() {
-    for series in all_series(700) {
+    for series in all_series(2_200) {
         for single in singles() {
             transform(&*single, &series, 6, 11).unwrap_or_else(|e| panic!("{single:?}: {e}"));
         }
@@ -70,7 +70,7 @@ fn every_single_indicator_keeps_the_contract() {
 
 #[test]
 fn everything_with_an_anchor_keeps_the_contract_over_every_anchor() {
-    for series in all_series(2_600) {
+    for series in all_series(4_400) {
         for anchor in anchors() {
             for each in anchored(anchor) {
                 transform(&*each, &series, 5, 17).unwrap_or_else(|e| panic!("{anchor}: {e}"));
@@ -94,7 +94,7 @@ fn fewer_candles_than_any_window_give_unready_rows_and_no_panic() {
 
 #[test]
 fn shared_columns_carry_the_bits_of_the_single_transforms() {
-    let series = Walk::new(1_500).idle(|i| i % 5 == 0).series(9);
+    let series = Walk::new(2_500).idle(|i| i % 5 == 0).series(9);
     let anchor = VwapAnchor::Rolling(96);
     let indicators = Indicators::new(anchor).unwrap().transform(series.view()).unwrap();
     let singles: [Box<dyn Transform>; 11] = [
@@ -152,7 +152,7 @@ proptest! {
 
     #[test]
     fn prop_batch_equals_stream_and_nothing_looks_ahead(
-        rows in 0_usize..1_400,
+        rows in 0_usize..2_800,
         seed: u64,
         window in 1_usize..1_000,
         every in 1_usize..40,

@@ -57,7 +57,7 @@ proptest! {
     }
 
     #[test]
-    fn prop_the_fused_tables_equal_ta_lib(rows in 60_usize..1_500, seed: u64) {
+    fn prop_the_fused_tables_equal_ta_lib(rows in 60_usize..2_500, seed: u64) {
         let series = Walk::new(rows).series(seed);
         let (view, core) = (series.view(), Core::new());
         let (high, low, close) = (view.high(), view.low(), view.close());
