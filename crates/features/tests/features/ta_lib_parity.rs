@@ -9,6 +9,9 @@ use ta_lib::{Core, OutRange, RetCode};
 
 use crate::series::Walk;
 
+/// Calls a function of TA-Lib with the column to write.
+type Call<'a> = &'a dyn Fn(&mut [f64]) -> Result<OutRange, RetCode>;
+
 fn compare(
     transform: &dyn Transform,
     column: &str,
@@ -65,7 +68,7 @@ proptest! {
         let all = Indicators::new(VwapAnchor::Cumulative).unwrap();
         // TA-Lib divides by n: n / (n - 1) more is the sample's deviation.
         let bessel = |n: i32| (f64::from(n) / f64::from(n - 1)).sqrt();
-        let calls: [(&str, &dyn Fn(&mut [f64]) -> Result<OutRange, RetCode>); 10] = [
+        let calls: [(&str, Call<'_>); 10] = [
             ("typical_price", &|out| core.typprice(0, last, high, low, close, out)),
             ("sma_5", &|out| core.sma(0, last, close, 5, out)),
             ("sma_20", &|out| core.sma(0, last, close, 20, out)),
