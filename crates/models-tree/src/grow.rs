@@ -326,7 +326,8 @@ impl<C: Cell> Grower<C> {
                 gather(to, soil.cells, &rows[pair.small.rows.clone()]);
             }
         };
-        if parallel {
+        // Copying a cell is little work beside waking a thread.
+        if parallel && summed * 8 >= PARALLEL_WORK {
             pairs.par_iter().zip(ordered).for_each(collect);
         } else {
             pairs.iter().zip(ordered).for_each(collect);
