@@ -152,7 +152,8 @@ impl<C: Cell> Scan<'_, C> {
             // Few rows leave most bins empty, and guessing which costs the processor more than
             // looking at all of them first.
             for (chunk, start) in self.histogram[..n].chunks(64).zip((0_usize..).step_by(64)) {
-                let occupied = |mask, (j, cell): (usize, &C)| mask | u64::from(!cell.is_empty()) << j;
+                let occupied =
+                    |mask, (j, cell): (usize, &C)| mask | u64::from(!cell.is_empty()) << j;
                 let mut mask = chunk.iter().enumerate().fold(0_u64, occupied);
                 while mask != 0 {
                     let bin = start + mask.trailing_zeros() as usize;
