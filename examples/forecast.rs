@@ -8,6 +8,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
@@ -89,8 +90,11 @@ impl Args {
     }
 }
 
-fn main() -> Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    output::exit(run(&Args::parse()))
+}
+
+fn run(args: &Args) -> Result<()> {
     let pipeline = Pipeline::new(args.config()?)?;
     let input = args.candles.load()?;
 

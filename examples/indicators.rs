@@ -6,6 +6,7 @@
 #![allow(clippy::print_stderr, reason = "standard output may be the table")]
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
@@ -34,8 +35,11 @@ struct Args {
     output: Option<PathBuf>,
 }
 
-fn main() -> Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    output::exit(run(&Args::parse()))
+}
+
+fn run(args: &Args) -> Result<()> {
     let rules = RuleParams { horizon: args.horizon, ..Default::default() };
     let structure = MarketStructure::new(args.vwap, rules)?;
     let input = args.candles.load()?;

@@ -5,6 +5,7 @@
 //! ```
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
@@ -44,8 +45,11 @@ struct Args {
     output: Option<PathBuf>,
 }
 
-fn main() -> Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    output::exit(run(&Args::parse()))
+}
+
+fn run(args: &Args) -> Result<()> {
     let input = args.candles.load()?;
     let mut rows = Vec::new();
     let bar = progress_bar::Bar::new();

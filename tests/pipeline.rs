@@ -296,3 +296,21 @@ fn json_and_csv_carry_the_same_columns_in_the_same_order() {
     assert_eq!(keys.len(), TableRow::COLUMNS.len());
     assert!(TableRow::COLUMNS.iter().all(|name| json[0].get(name).is_some()));
 }
+
+#[test]
+fn the_batch_table_equals_the_stream_bit_for_bit() {
+    let candles = simulated(600, 24);
+    for anchor in ["rolling:96", "rolling:5", "session:+02:00", "cumulative"] {
+        let pipeline =
+            Pipeline::builder().vwap(anchor.parse().unwrap()).models([]).build().unwrap();
+        let report = pipeline.fit(&candles).unwrap().run(&candles).unwrap();
+        let streamed = pipeline.structure().rows(candles.view());
+        for (t, (batch, row)) in report.rows().zip(streamed).enumerate() {
+            let bits = |values: &[f64]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+            let (a, b) = (bits(&batch.structure.indicators), bits(&row.indicators));
+            assert_eq!(a, b, "{anchor}, row {t}");
+            assert_eq!(batch.structure.rules, row.rules, "{anchor}, row {t}");
+            assert_eq!(batch.structure.forecast_text, row.forecast_text, "{anchor}, row {t}");
+        }
+    }
+}

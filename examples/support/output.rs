@@ -1,8 +1,10 @@
-//! Where the examples' tables go: a file, or standard output.
+//! Where the examples' tables go: a file, or standard output; and how they fail.
+#![allow(clippy::print_stderr, reason = "errors go there")]
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
@@ -21,6 +23,17 @@ pub(crate) fn write_to(
     let mut out = BufWriter::new(File::create(path).with_context(cannot)?);
     write(&mut out)?;
     out.flush().with_context(cannot)
+}
+
+/// Prints an error as one line and gives the exit code.
+pub(crate) fn exit(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -1,4 +1,4 @@
-use std::io::Write;
+use std::io::{self, Write};
 
 use forecastle_core::{Error, Result};
 
@@ -12,7 +12,7 @@ use crate::{Cell, Record};
 /// # Errors
 /// - [`Error::Component`] when writing fails.
 pub fn write_csv<R: Record>(rows: impl IntoIterator<Item = R>, out: impl Write) -> Result<()> {
-    let failed = |e: csv::Error| Error::component("CSV output", e);
+    let failed = |e: csv::Error| Error::component("CSV output", io::Error::from(e));
     let mut writer = csv::WriterBuilder::new().flexible(false).from_writer(out);
     let mut line = csv::ByteRecord::new();
     let mut float = zmij::Buffer::new();

@@ -1,4 +1,4 @@
-use std::io::Write;
+use std::io::{self, Write};
 
 use forecastle_core::{
     CandleSeries, Error, FeatureTable, RepairReport, Result, Symbol, Target, Timeframe, Timestamp,
@@ -211,7 +211,7 @@ impl Report {
     /// - [`Error::Component`] when writing fails.
     pub fn write_json(&self, selection: RowSelection, mut out: impl Write) -> Result<()> {
         serde_json::to_writer_pretty(&mut out, &Document { report: self, selection })
-            .map_err(|e| Error::component("JSON output", e))?;
+            .map_err(|e| Error::component("JSON output", io::Error::from(e)))?;
         writeln!(out).map_err(|e| Error::component("JSON output", e))
     }
 }
