@@ -8,7 +8,7 @@
 //!
 //! ModelSuite::new(noise(7, 400, 3)?).check(model, |artifact| {
 //!     // load the artifact with the model's own `Load`
-//! #   unimplemented!()
+//! #   Err(forecastle_core::Error::artifact(artifact.kind()))
 //! })
 //! # }
 //! ```

@@ -55,37 +55,12 @@ pub trait Record {
     fn visit(&self, visitor: &mut dyn FnMut(&'static str, Cell<'_>));
 }
 
-const N_STRUCTURE: usize = 42;
-const N_FORECAST: usize = 10;
+const CANDLE: [&str; 6] = ["open_time", "open", "high", "low", "close", "volume"];
 
-const STRUCTURE: [&str; N_STRUCTURE] = [
-    "open_time",
-    "open",
-    "high",
-    "low",
-    "close",
-    "volume",
-    "typical_price",
-    "vwap",
-    "vwap_sigma",
-    "vwap_upper_1",
-    "vwap_lower_1",
-    "vwap_upper_2",
-    "vwap_lower_2",
-    "vwap_z",
-    "sma_5",
-    "sma_20",
-    "std_5",
-    "std_20",
-    "atr_14",
-    "momentum_5",
-    "momentum_10",
-    "close_lag_1",
-    "close_lag_2",
-    "close_lag_3",
-    "close_lag_5",
-    "close_lag_10",
-    "close_lag_20",
+/// The regression's columns are inputs of `linreg_target`, not part of the table; they come last.
+const SHOWN_INDICATORS: usize = Indicator::Linreg20.index();
+
+const RULES: [&str; 15] = [
     "regime",
     "regime_strength",
     "direction",
@@ -103,7 +78,7 @@ const STRUCTURE: [&str; N_STRUCTURE] = [
     "reward_risk",
 ];
 
-const FORECAST: [&str; N_FORECAST] = [
+const FORECAST: [&str; 10] = [
     "boosting",
     "kalman",
     "ridge",
@@ -116,15 +91,28 @@ const FORECAST: [&str; N_FORECAST] = [
     "ensemble_confidence",
 ];
 
-const TABLE: [&str; N_STRUCTURE + N_FORECAST] = {
-    let mut names = [""; N_STRUCTURE + N_FORECAST];
-    let mut i = 0;
-    while i < names.len() {
-        names[i] = if i < N_STRUCTURE { STRUCTURE[i] } else { FORECAST[i - N_STRUCTURE] };
-        i += 1;
+/// Joins lists of names, of which `N` in all are taken.
+const fn joined<const N: usize>(lists: [&[&'static str]; 4]) -> [&'static str; N] {
+    let mut names = [""; N];
+    let (mut list, mut from, mut to) = (0, 0, 0);
+    while to < N {
+        if from == lists[list].len() {
+            list += 1;
+            from = 0;
+        } else {
+            names[to] = lists[list][from];
+            from += 1;
+            to += 1;
+        }
     }
     names
-};
+}
+
+const N_STRUCTURE: usize = CANDLE.len() + SHOWN_INDICATORS + RULES.len();
+const N_TABLE: usize = N_STRUCTURE + FORECAST.len();
+const INDICATORS: [&str; SHOWN_INDICATORS] = joined([&INDICATOR_NAMES, &[], &[], &[]]);
+const STRUCTURE: [&str; N_STRUCTURE] = joined([&CANDLE, &INDICATORS, &RULES, &[]]);
+const TABLE: [&str; N_TABLE] = joined([&CANDLE, &INDICATORS, &RULES, &FORECAST]);
 
 /// Holds what candles and rules alone say of one bar: candle, market structure, signal system.
 ///
@@ -163,11 +151,8 @@ impl Record for StructureRow {
         visitor("low", candle.low().into());
         visitor("close", candle.close().into());
         visitor("volume", candle.volume().into());
-        for indicator in Indicator::ALL {
-            // The regression's columns are inputs of `linreg_target`, not part of the table.
-            if !matches!(indicator, Indicator::Linreg20 | Indicator::LinregSlope20) {
-                visitor(indicator.name(), self.indicators[indicator.index()].into());
-            }
+        for (name, value) in INDICATORS.into_iter().zip(self.indicators) {
+            visitor(name, value.into());
         }
         let regime = self.state.map(|s| s.regime);
         let direction = self.state.map(|s| s.direction);

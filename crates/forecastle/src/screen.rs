@@ -77,10 +77,21 @@ fn table(header: &[&str]) -> Table {
     table
 }
 
-/// All columns but the first to the right.
-fn finish(mut table: Table) -> String {
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
+/// What stands in a table's columns, and so how they are aligned.
+#[derive(Clone, Copy, PartialEq)]
+enum Layout {
+    /// Names in the first column, numbers in all others.
+    Ledger,
+    /// Name, number, name, number …
+    Pairs,
+}
+
+fn finish(mut table: Table, layout: Layout) -> String {
+    for (i, column) in table.column_iter_mut().enumerate() {
+        let number = if layout == Layout::Pairs { i % 2 == 1 } else { i > 0 };
+        if number {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     lines.join("\n") + "\n"
@@ -93,78 +104,57 @@ fn structure(row: &TableRow) -> String {
     text.push('\n');
     let value = |indicator: Indicator| number(row.structure.indicators[indicator.index()]);
     let state = row.structure.state;
+    let regime = state.map_or_else(dash, |s| s.regime.to_string());
+    let direction = state.map_or_else(dash, |s| s.direction.to_string());
+    let rows = [
+        [
+            ("open", number(candle.open())),
+            ("vwap", value(Indicator::Vwap)),
+            ("sma_5", value(Indicator::Sma5)),
+            ("lag 1", value(Indicator::CloseLag1)),
+        ],
+        [
+            ("high", number(candle.high())),
+            ("sigma", value(Indicator::VwapSigma)),
+            ("sma_20", value(Indicator::Sma20)),
+            ("lag 2", value(Indicator::CloseLag2)),
+        ],
+        [
+            ("low", number(candle.low())),
+            ("upper 2", value(Indicator::VwapUpper2)),
+            ("std_5", value(Indicator::Std5)),
+            ("lag 3", value(Indicator::CloseLag3)),
+        ],
+        [
+            ("close", number(candle.close())),
+            ("upper 1", value(Indicator::VwapUpper1)),
+            ("std_20", value(Indicator::Std20)),
+            ("lag 5", value(Indicator::CloseLag5)),
+        ],
+        [
+            ("volume", number(candle.volume())),
+            ("lower 1", value(Indicator::VwapLower1)),
+            ("atr_14", value(Indicator::Atr14)),
+            ("lag 10", value(Indicator::CloseLag10)),
+        ],
+        [
+            ("typical", value(Indicator::TypicalPrice)),
+            ("lower 2", value(Indicator::VwapLower2)),
+            ("momentum_5", value(Indicator::Momentum5)),
+            ("lag 20", value(Indicator::CloseLag20)),
+        ],
+        [
+            ("regime", regime),
+            ("z", value(Indicator::VwapZ)),
+            ("momentum_10", value(Indicator::Momentum10)),
+            ("direction", direction),
+        ],
+    ];
     let mut table = table(&["candle", "", "VWAP", "", "indicators", "", "closes", ""]);
-    table.add_row([
-        "open",
-        &number(candle.open()),
-        "vwap",
-        &value(Indicator::Vwap),
-        "sma_5",
-        &value(Indicator::Sma5),
-        "lag 1",
-        &value(Indicator::CloseLag1),
-    ]);
-    table.add_row([
-        "high",
-        &number(candle.high()),
-        "sigma",
-        &value(Indicator::VwapSigma),
-        "sma_20",
-        &value(Indicator::Sma20),
-        "lag 2",
-        &value(Indicator::CloseLag2),
-    ]);
-    table.add_row([
-        "low",
-        &number(candle.low()),
-        "upper 2",
-        &value(Indicator::VwapUpper2),
-        "std_5",
-        &value(Indicator::Std5),
-        "lag 3",
-        &value(Indicator::CloseLag3),
-    ]);
-    table.add_row([
-        "close",
-        &number(candle.close()),
-        "upper 1",
-        &value(Indicator::VwapUpper1),
-        "std_20",
-        &value(Indicator::Std20),
-        "lag 5",
-        &value(Indicator::CloseLag5),
-    ]);
-    table.add_row([
-        "volume",
-        &number(candle.volume()),
-        "lower 1",
-        &value(Indicator::VwapLower1),
-        "atr_14",
-        &value(Indicator::Atr14),
-        "lag 10",
-        &value(Indicator::CloseLag10),
-    ]);
-    table.add_row([
-        "typical",
-        &value(Indicator::TypicalPrice),
-        "lower 2",
-        &value(Indicator::VwapLower2),
-        "momentum_5",
-        &value(Indicator::Momentum5),
-        "lag 20",
-        &value(Indicator::CloseLag20),
-    ]);
-    table.add_row([
-        "regime",
-        &state.map_or_else(dash, |s| s.regime.to_string()),
-        "z",
-        &value(Indicator::VwapZ),
-        "momentum_10",
-        &value(Indicator::Momentum10),
-        "direction",
-        &state.map_or_else(dash, |s| s.direction.to_string()),
-    ]);
-    text.push_str(&finish(table));
+    for row in rows {
+        table.add_row(row.into_iter().flat_map(|(name, value)| [name.to_owned(), value]));
+    }
+    text.push_str(&finish(table, Layout::Pairs));
     text
 }
 
@@ -202,7 +192,7 @@ fn signal(row: &TableRow) -> String {
         &figure(rules.reward_risk, |r| format!("{r:.2}")),
     ]);
     table.add_row(["blended", &optional(rules.blended_target), "", ""]);
-    text.push_str(&finish(table));
+    text.push_str(&finish(table, Layout::Pairs));
     text
 }
 
@@ -271,7 +261,7 @@ fn models(run: &RunInfo, row: Option<&TableRow>) -> String {
                 model.n.to_string(),
             ]);
         }
-        text.push_str(&finish(table));
+        text.push_str(&finish(table, Layout::Ledger));
         text.push_str(
             "out of fold, errors of log returns; vs naive: RMSE over that of \"the price stays \
              where it is\"; DM < 0: better than naive\n",
@@ -324,7 +314,7 @@ fn lines(report: &Report) -> String {
             optional(row.forecast.ensemble_upper),
         ]);
     }
-    format!("\n{}", finish(table))
+    format!("\n{}", finish(table, Layout::Ledger))
 }
 
 fn dash() -> String {
