@@ -30,9 +30,9 @@ pub struct Base<'a> {
 /// purged by the horizon, and forecast the block.
 ///
 /// - `targets`: `(n_bars,)`, returns, so that zero is the naive forecast
-/// - `rows`: the labelled rows; blocks are laid over the bars from the first of them to the last
-///   bar, and every bar of a block is forecast, so that bars whose label is not known yet have an
-///   out-of-fold forecast too
+/// - `rows`: the labelled rows; blocks are laid over the bars from the first of them to `horizon`
+///   bars past the last, and every bar of a block is forecast, so that the newest bars, whose labels
+///   are not known yet, have an out-of-fold forecast too
 ///
 /// Models with a [lookback](Predict::lookback) get the rows before the block as context, back to
 /// the first row in which their table is complete. Folds and bases run in parallel; the numbers do
@@ -53,7 +53,8 @@ pub fn out_of_fold(
 ) -> Result<OutOfFold> {
     check_bases(bases, targets.len(), rows)?;
     let first = rows.iter().next().unwrap_or(0);
-    let mut splits = folds.split(first..targets.len())?;
+    let mut splits =
+        folds.split(first..rows.end().saturating_add(folds.horizon).min(targets.len()))?;
     for split in &mut splits {
         split.train = intersection(rows, &split.train)?;
         if split.train.is_empty() {

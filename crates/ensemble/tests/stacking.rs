@@ -138,7 +138,7 @@ fn every_row_of_every_block_is_forecast_by_a_model_that_saw_only_its_past() {
     let (ridge, nearest) = (RidgeParams::default(), NearestParams);
     let bases = [base("ridge", &ridge, &table), base("nearest", &nearest, &table)];
     let folds = out_of_fold(&bases, &targets, &rows, &walk(), &()).unwrap();
-    // The last three bars have no label and are forecast all the same.
+    // The bars whose labels are not known yet are forecast all the same.
     assert_eq!((folds.rows(), folds.folds().len()), (106..203, 5));
     for t in 0..203 {
         let row = folds.predictions().row(t);
