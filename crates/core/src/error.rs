@@ -1,7 +1,5 @@
 use std::error::Error as StdError;
 
-use thiserror::Error;
-
 /// A result whose error is Forecastle's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -9,7 +7,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// One enum serves every crate of the workspace. A foreign error (I/O, a solver, a file format)
 /// travels as the `source` of [`Error::Component`], so no foreign type appears in a signature.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A hyper-parameter or argument is outside its range.
