@@ -2,14 +2,17 @@
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
 use forecastle::ensemble::OlsParams;
-use forecastle::evaluation::{LeakParams, leak_meter};
+use forecastle::evaluation::{LeakParams, LeakReading, leak_meter};
 
 fn main() -> anyhow::Result<()> {
-    let params = LeakParams { n_runs: 20, ..Default::default() };
-    let report = leak_meter(&OlsParams::default(), &params)?;
+    let report = leak_meter(&OlsParams::default(), &LeakParams::default())?;
     println!("information coefficient on pure noise, {} runs:", report.n_runs);
-    println!("shuffled k-fold {:?}", report.shuffled);
-    println!("purged k-fold   {:?}", report.purged);
-    println!("walk-forward    {:?}", report.walk_forward);
+    print("shuffled k-fold", report.shuffled);
+    print("purged k-fold", report.purged);
+    print("walk-forward", report.walk_forward);
     Ok(())
+}
+
+fn print(folds: &str, reading: LeakReading) {
+    println!("{folds:<16}{:+.4} ± {:.4}", reading.mean, reading.standard_error);
 }

@@ -87,7 +87,7 @@ fn a_forecast_row_knows_no_candle_after_it() {
 }
 
 #[test]
-fn the_last_rows_without_a_label_are_forecast_by_models_that_knew_nothing_of_them() {
+fn the_newest_rows_whose_labels_are_not_known_yet_have_a_forecast_too() {
     let candles = simulated(900, 14);
     let horizon = 12;
     let fitted = pipeline(horizon).fit(&candles).unwrap();

@@ -53,7 +53,7 @@ pub use dataset::{Dataset, Target};
 pub use error::{Error, Result};
 pub use market::{Direction, Regime, Signal};
 pub use model::{DynFit, Fit, Load, Lookback, Predict, PredictExt};
-pub use progress::{Progress, ProgressEvent};
+pub use progress::{Progress, ProgressEvent, Quiet};
 pub use rows::Rows;
 pub use series::{CandleSeries, CandleView, RepairReport};
 pub use source::{BoxFuture, CandleRequest, CandleSource, CandleSourceExt};

@@ -1,3 +1,5 @@
+use std::fmt;
+
 /// Watches a long computation and may stop it.
 ///
 /// Called from worker threads, seldom (a fold, a boosting round, an epoch), so it may draw.
@@ -42,4 +44,23 @@ impl<'a> ProgressEvent<'a> {
 /// Ignores everything.
 impl Progress for () {
     fn update(&self, _event: &ProgressEvent<'_>) {}
+}
+
+/// Passes a wish to stop on and keeps the steps of a part quiet, for a computation that counts its
+/// parts itself.
+#[derive(Clone, Copy)]
+pub struct Quiet<'a>(pub &'a dyn Progress);
+
+impl Progress for Quiet<'_> {
+    fn update(&self, _event: &ProgressEvent<'_>) {}
+
+    fn is_cancelled(&self) -> bool {
+        self.0.is_cancelled()
+    }
+}
+
+impl fmt::Debug for Quiet<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Quiet")
+    }
 }

@@ -74,8 +74,10 @@ pub trait CandleSourceExt: CandleSource {
             let mut page = request.clone();
             let mut candles: Vec<Candle> = Vec::new();
             loop {
-                page.limit = request.limit.map(|limit| limit - candles.len());
+                page.limit = request.limit.map(|limit| limit.saturating_sub(candles.len()));
                 if page.limit == Some(0) {
+                    // A source may have given more than it was asked for.
+                    candles.truncate(request.limit.unwrap_or(usize::MAX));
                     return Ok(candles);
                 }
                 let fetched = self.fetch(&page).await?;
@@ -103,7 +105,10 @@ pub trait CandleSourceExt: CandleSource {
                     Some(next) if !done && request.until.is_none_or(|until| next < until) => {
                         page.since = Some(next);
                     }
-                    _ => return Ok(candles),
+                    _ => {
+                        candles.truncate(request.limit.unwrap_or(usize::MAX));
+                        return Ok(candles);
+                    }
                 }
             }
         })
@@ -117,11 +122,12 @@ mod tests {
     use super::*;
     use std::task::{Context, Poll, Waker};
 
-    /// Serves minutes 0..n in pages of at most `cap`.
+    /// Serves minutes 0..n in pages of at most `cap`, or always of `cap` when greedy.
     #[derive(Debug)]
     struct Minutes {
         n: i64,
         cap: usize,
+        greedy: bool,
         frames: Vec<Timeframe>,
     }
 
@@ -135,7 +141,8 @@ mod tests {
         }
 
         fn fetch<'a>(&'a self, request: &'a CandleRequest) -> BoxFuture<'a, Result<Vec<Candle>>> {
-            let limit = request.limit.unwrap_or(usize::MAX).min(self.cap);
+            let asked = request.limit.filter(|_| !self.greedy);
+            let limit = asked.unwrap_or(usize::MAX).min(self.cap);
             let wanted = |t: &Timestamp| {
                 request.since.is_none_or(|s| *t >= s) && request.until.is_none_or(|u| *t < u)
             };
@@ -160,7 +167,7 @@ mod tests {
 
     #[test]
     fn fetch_all_pages_through_everything_once() {
-        let source = Minutes { n: 25, cap: 10, frames: vec!["1m".parse().unwrap()] };
+        let source = Minutes { n: 25, cap: 10, greedy: false, frames: vec![Timeframe::MINUTE] };
         let newest = CandleRequest::new("A/B".parse().unwrap(), source.frames[0]);
         assert_eq!(run(source.fetch_all(&newest)).unwrap().len(), 10);
         let all = newest.since(Timestamp::from_millis(0));
@@ -169,5 +176,14 @@ mod tests {
         assert_eq!(run(source.fetch_all(&all.clone().limit(0))).unwrap().len(), 0);
         let some = all.until(Timestamp::from_millis(20 * 60_000));
         assert_eq!(run(source.fetch_all(&some)).unwrap().len(), 20);
+    }
+
+    #[test]
+    fn a_source_that_gives_more_than_asked_is_cut_to_the_limit() {
+        let source = Minutes { n: 25, cap: 10, greedy: true, frames: vec![Timeframe::MINUTE] };
+        let request = CandleRequest::new("A/B".parse().unwrap(), source.frames[0]);
+        assert_eq!(run(source.fetch_all(&request.clone().limit(3))).unwrap().len(), 3);
+        let paged = request.since(Timestamp::from_millis(0)).limit(13);
+        assert_eq!(run(source.fetch_all(&paged)).unwrap().len(), 13);
     }
 }

@@ -3,8 +3,8 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use forecastle_core::{
-    Dataset, DynFit, Error, FeatureTable, Predict, PredictExt, Progress, ProgressEvent, Result,
-    Rows, Split, WalkForward, check_feature_names,
+    Dataset, DynFit, Error, FeatureTable, Predict, PredictExt, Progress, ProgressEvent, Quiet,
+    Result, Rows, Split, WalkForward, check_feature_names,
 };
 use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, s};
 use rayon::prelude::*;
@@ -115,17 +115,6 @@ fn check_bases(bases: &[Base<'_>], n_bars: usize, rows: &Rows) -> Result<()> {
 fn intersection(a: &Rows, b: &Rows) -> Result<Rows> {
     let parts = b.ranges().iter().map(|r| a.from_row(r.start).before(r.end));
     Rows::new(parts.flat_map(|rows| rows.ranges().to_vec()))
-}
-
-/// Passes a wish to stop on to a base, and keeps its own steps quiet.
-struct Quiet<'a>(&'a dyn Progress);
-
-impl Progress for Quiet<'_> {
-    fn update(&self, _event: &ProgressEvent<'_>) {}
-
-    fn is_cancelled(&self) -> bool {
-        self.0.is_cancelled()
-    }
 }
 
 pub(crate) fn fit(

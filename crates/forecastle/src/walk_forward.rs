@@ -1,6 +1,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use forecastle_core::{CandleSeries, Progress, ProgressEvent, Result, Split, Target, WalkForward};
+use forecastle_core::{
+    CandleSeries, Progress, ProgressEvent, Quiet, Result, Split, Target, WalkForward,
+};
 use forecastle_evaluation::Leaderboard;
 use ndarray::{Array1, s};
 use rayon::prelude::*;
@@ -10,17 +12,6 @@ use crate::{Cell, FittedPipeline, Pipeline, Record, TableRow};
 
 /// The rule-based forecast's name among the models.
 const RULES: &str = "rules";
-
-/// Passes a wish to stop on, and keeps the steps inside a refit quiet.
-struct Quiet<'a>(&'a dyn Progress);
-
-impl Progress for Quiet<'_> {
-    fn update(&self, _event: &ProgressEvent<'_>) {}
-
-    fn is_cancelled(&self) -> bool {
-        self.0.is_cancelled()
-    }
-}
 
 impl Pipeline {
     /// Judges the whole pipeline by walking forward: it is fitted on the first half of the candles,
