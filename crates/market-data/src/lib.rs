@@ -57,7 +57,7 @@ mod timeframe_inference;
 
 pub use csv_read::{read_csv, read_csv_from};
 pub use csv_write::{write_csv, write_csv_gz_to, write_csv_to};
-pub use exchange::{ExchangeError, ExchangeResult};
+pub use exchange::{ExchangeError, ExchangeResult, HttpRequest, Method};
 pub use loaded::{ColumnLayout, FileFormat, LoadInfo, LoadedCandles, Provenance, TimeEncoding};
 #[cfg(feature = "parquet")]
 pub use parquet_read::{read_parquet, read_parquet_bytes};
