@@ -42,6 +42,8 @@ mod exchange;
 mod failure;
 mod line_reader;
 mod loaded;
+#[cfg(feature = "network")]
+mod network;
 mod number;
 #[cfg(feature = "parquet")]
 mod parquet_read;
@@ -57,8 +59,12 @@ mod timeframe_inference;
 
 pub use csv_read::{read_csv, read_csv_from};
 pub use csv_write::{write_csv, write_csv_gz_to, write_csv_to};
-pub use exchange::{ExchangeError, ExchangeResult, HttpRequest, Method};
+pub use exchange::{
+    ExchangeError, ExchangeResult, HttpRequest, Method, message_of, status_error,
+};
 pub use loaded::{ColumnLayout, FileFormat, LoadInfo, LoadedCandles, Provenance, TimeEncoding};
+#[cfg(feature = "network")]
+pub use network::{HttpClient, HttpClientParams, HttpResponse, Pace};
 #[cfg(feature = "parquet")]
 pub use parquet_read::{read_parquet, read_parquet_bytes};
 #[cfg(feature = "parquet")]

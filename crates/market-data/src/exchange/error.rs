@@ -49,6 +49,14 @@ pub enum ExchangeError {
         /// The rule.
         reason: String,
     },
+    /// The request cannot be sent as it is: no web address, no valid header.
+    #[error("{exchange}: the request cannot be sent: {reason}")]
+    InvalidRequest {
+        /// The exchange.
+        exchange: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The call needs an API key, and Forecastle carries none.
     #[error("{exchange} wants an API key: {message}")]
     KeyRequired {
