@@ -35,6 +35,7 @@
 //! Exchanges and the network, tick data, decimal commas and dates such as `01/02/2024`, which mean
 //! two days. Gaps are counted, never filled.
 
+mod cache;
 mod csv_layout;
 mod csv_read;
 mod csv_write;
@@ -57,10 +58,15 @@ mod simulator;
 mod time_field;
 mod timeframe_inference;
 
+pub use cache::{
+    AppendReport, CacheError, CacheFormat, CacheKey, CacheResult, CachedCandles, CachedSource,
+    CandleCache, Clock, FetchedPage, FillReport, Quarantined, SeriesMetadata, SeriesSummary,
+};
 pub use csv_read::{read_csv, read_csv_from};
 pub use csv_write::{write_csv, write_csv_gz_to, write_csv_to};
 pub use exchange::{
-    ExchangeError, ExchangeResult, HttpRequest, Method, message_of, status_error,
+    CandleQuery, CandleTerms, Exchange, ExchangeError, ExchangeResult, HttpRequest, Market,
+    MarketKind, MarketList, MarketType, Method, Need, Paging, VolumeUnit, message_of, status_error,
 };
 pub use loaded::{ColumnLayout, FileFormat, LoadInfo, LoadedCandles, Provenance, TimeEncoding};
 #[cfg(feature = "network")]

@@ -1,0 +1,215 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use forecastle_core::Timeframe;
+
+use super::error::{ExchangeError, ExchangeResult};
+use super::market::{Market, MarketKind};
+use super::record::{Column, Endpoint, Layout, Need, Paging, Record, VolumeUnit};
+
+/// Knows how one exchange is asked for candles and markets, and how it answers.
+///
+/// It is a checked record of the registry (`exchanges/<id>.toml`) and touches no network: it makes
+/// requests and reads answers. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    pub(super) record: Arc<Record>,
+    pub(super) endpoints: Arc<Vec<EndpointTimeframes>>,
+    pub(super) base_url: Option<Arc<str>>,
+}
+
+/// An endpoint's timeframe table, parsed, shortest first.
+pub(super) type EndpointTimeframes = Vec<(Timeframe, String)>;
+
+impl Exchange {
+    pub(super) fn from_record(record: Record, file: &str) -> ExchangeResult<Self> {
+        let wrong = |field: String, reason: String| ExchangeError::Record {
+            file: format!("{file}.toml"),
+            field,
+            reason,
+        };
+        if !(0.0..=600_000.0).contains(&record.rate_limit_ms) {
+            let reason = format!("0 to 600000 expected, got {}", record.rate_limit_ms);
+            return Err(wrong("rate_limit_ms".to_owned(), reason));
+        }
+        for (name, url) in &record.hosts {
+            if !url.starts_with("https://") && !url.starts_with("http://") || url.ends_with('/') {
+                let reason = format!("an address without a slash at its end expected, got {url:?}");
+                return Err(wrong(format!("hosts.{name}"), reason));
+            }
+        }
+        let mut endpoints = Vec::with_capacity(record.candles.len());
+        for (index, endpoint) in record.candles.iter().enumerate() {
+            let place = |field: &str| format!("candles[{index}].{field}");
+            let table = endpoint.timeframes.as_ref().unwrap_or(&record.timeframes);
+            if table.is_empty() {
+                return Err(wrong(place("timeframes"), "empty".to_owned()));
+            }
+            let mut timeframes = EndpointTimeframes::with_capacity(table.len());
+            for (unified, code) in table {
+                let timeframe = unified.parse().map_err(|e: forecastle_core::Error| {
+                    wrong(place(&format!("timeframes.{unified}")), e.to_string())
+                })?;
+                timeframes.push((timeframe, code.clone()));
+            }
+            timeframes.sort_by_key(|(timeframe, _)| timeframe.nominal_millis());
+            endpoints.push(timeframes);
+            check_columns(endpoint).map_err(|(field, reason)| wrong(place(field), reason))?;
+        }
+        Ok(Self { record: Arc::new(record), endpoints: Arc::new(endpoints), base_url: None })
+    }
+
+    /// This exchange with every request sent to another address: a proxy, a replay server. Paths
+    /// stay as they are.
+    ///
+    /// # Errors
+    /// - [`ExchangeError::Record`] unless it is an `http://` or `https://` address.
+    pub fn with_base_url(self, url: &str) -> ExchangeResult<Self> {
+        let url = url.trim_end_matches('/');
+        let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+        if host.is_none_or(|host| host.is_empty() || host.contains(char::is_whitespace)) {
+            return Err(ExchangeError::Record {
+                file: "the command line".to_owned(),
+                field: "base URL".to_owned(),
+                reason: format!("an address such as http://127.0.0.1:8080 expected, got {url:?}"),
+            });
+        }
+        Ok(Self { base_url: Some(url.into()), ..self })
+    }
+
+    /// CCXT's id, `kraken`.
+    pub fn id(&self) -> &str {
+        &self.record.id
+    }
+
+    /// The name people know.
+    pub fn name(&self) -> &str {
+        &self.record.name
+    }
+
+    /// What a user should know about it, in one line.
+    pub fn note(&self) -> Option<&str> {
+        self.record.note.as_deref()
+    }
+
+    /// The least time between two requests.
+    pub fn min_interval(&self) -> Duration {
+        Duration::from_secs_f64(self.record.rate_limit_ms / 1000.0)
+    }
+
+    /// What it gives only to holders of a key.
+    pub fn needs_key(&self) -> &[Need] {
+        &self.record.needs_key
+    }
+
+    /// The addresses it is asked at.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.record.hosts.values().map(String::as_str)
+    }
+
+    /// The kinds of markets whose candles can be had.
+    pub fn kinds(&self) -> Vec<MarketKind> {
+        let mut kinds: Vec<MarketKind> =
+            self.record.candles.iter().flat_map(|endpoint| endpoint.kinds.clone()).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        kinds
+    }
+
+    /// The timeframes of one kind of market, shortest first.
+    pub fn timeframes(&self, kind: MarketKind) -> Vec<Timeframe> {
+        let serves = |kind: MarketKind| {
+            let of = self.record.candles.iter().zip(self.endpoints.iter());
+            of.filter(move |(endpoint, _)| endpoint.kinds.contains(&kind))
+        };
+        let served = serves(kind).next().or_else(|| serves(kind.fallback()?).next());
+        served.map(|(_, table)| table.iter().map(|(t, _)| *t).collect()).unwrap_or_default()
+    }
+
+    /// How candles of a market are paged and in what unit its volume comes.
+    ///
+    /// # Errors
+    /// - [`ExchangeError::Refused`] when it offers no candles of such markets.
+    pub fn candle_terms(&self, market: &Market) -> ExchangeResult<CandleTerms> {
+        let (endpoint, _) = self.endpoint(market, None)?;
+        Ok(CandleTerms {
+            volume: endpoint.volume,
+            paging: endpoint.paging,
+            max_rows: endpoint.max_rows,
+            depth: endpoint.depth,
+        })
+    }
+
+    /// A currency's unified code.
+    pub fn currency(&self, code: &str) -> String {
+        let upper = code.to_uppercase();
+        self.record.aliases.get(&upper).cloned().unwrap_or(upper)
+    }
+
+    pub(super) fn malformed(&self, field: Option<&str>, reason: impl Into<String>) -> ExchangeError {
+        ExchangeError::Malformed {
+            exchange: self.id().to_owned(),
+            row: None,
+            field: field.map(str::to_owned),
+            reason: reason.into(),
+        }
+    }
+
+    pub(super) fn wrong_record(&self, field: &str, reason: impl ToString) -> ExchangeError {
+        ExchangeError::Record {
+            file: format!("{}.toml", self.id()),
+            field: field.to_owned(),
+            reason: reason.to_string(),
+        }
+    }
+}
+
+/// States how an exchange's candles of one kind of market come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CandleTerms {
+    /// The unit of the volume.
+    pub volume: VolumeUnit,
+    /// Which end of a request counts.
+    pub paging: Paging,
+    /// The most rows one answer holds.
+    pub max_rows: Option<u32>,
+    /// How many of the newest candles exist at all.
+    pub depth: Option<u32>,
+}
+
+fn check_columns(endpoint: &Endpoint) -> Result<(), (&'static str, String)> {
+    let response = &endpoint.response;
+    let by_position = response.layout == Layout::Array;
+    let columns = [
+        ("response.time", Some(&response.time)),
+        ("response.open", Some(&response.open)),
+        ("response.high", Some(&response.high)),
+        ("response.low", Some(&response.low)),
+        ("response.close", Some(&response.close)),
+        ("response.volume", response.volume.as_ref()),
+    ];
+    for (field, column) in columns {
+        let fits = match column {
+            Some(Column::Position(position)) => by_position && *position < MAX_POSITION,
+            Some(Column::Name(_)) => !by_position,
+            Some(Column::Names(names)) => !by_position && !names.is_empty(),
+            None => true,
+        };
+        if !fits {
+            let expected = if by_position { "a position below 64" } else { "a name" };
+            return Err((field, format!("{expected} expected for this layout")));
+        }
+    }
+    if endpoint.max_rows == Some(0) {
+        return Err(("max_rows", "at least 1 expected".to_owned()));
+    }
+    Ok(())
+}
+
+/// Rows of arrays are read into as many places.
+pub(super) const MAX_POSITION: usize = 64;
+
+/// Hosts by name, for templates that choose one.
+pub(super) type Hosts = BTreeMap<String, String>;

@@ -1,0 +1,134 @@
+//! The embedded records, parsed one by one when first asked for.
+
+use std::collections::BTreeMap;
+use std::sync::{LazyLock, OnceLock};
+
+use toml::{Table, Value};
+
+use super::definition::Exchange;
+use super::error::{ExchangeError, ExchangeResult};
+use super::hint::closest;
+use super::market::{MarketKind, MarketType};
+use super::record::Record;
+
+include!(concat!(env!("OUT_DIR"), "/records.rs"));
+
+struct Entry {
+    text: &'static str,
+    parsed: OnceLock<Exchange>,
+}
+
+static REGISTRY: LazyLock<BTreeMap<&'static str, Entry>> = LazyLock::new(|| {
+    let entry = |&(id, text): &(&'static str, _)| (id, Entry { text, parsed: OnceLock::new() });
+    RECORDS.iter().map(entry).collect()
+});
+
+/// A chain of inheritance longer than this is a circle.
+const MAX_ANCESTORS: usize = 4;
+
+impl Exchange {
+    /// Lists the ids of all exchanges of the registry, in alphabetical order.
+    pub fn ids() -> impl ExactSizeIterator<Item = &'static str> {
+        REGISTRY.keys().copied()
+    }
+
+    /// Finds an exchange by CCXT's id, in any case.
+    ///
+    /// # Errors
+    /// - [`ExchangeError::UnknownExchange`] with the closest id.
+    /// - [`ExchangeError::Record`] when its record is wrong.
+    pub fn find(id: &str) -> ExchangeResult<Self> {
+        let id = id.to_lowercase();
+        let Some(entry) = REGISTRY.get(id.as_str()) else {
+            let hint = closest(&id, Self::ids());
+            return Err(ExchangeError::UnknownExchange { name: id, hint });
+        };
+        if let Some(exchange) = entry.parsed.get() {
+            return Ok(exchange.clone());
+        }
+        let exchange = Self::from_record(resolve(&id, entry.text)?, &id)?;
+        Ok(entry.parsed.get_or_init(|| exchange).clone())
+    }
+
+    /// Reads a record of your own: an exchange that the registry lacks, or a changed one. It may
+    /// inherit from the registry's.
+    ///
+    /// # Errors
+    /// - [`ExchangeError::Record`] with the field and what is wrong with it.
+    pub fn parse(text: &str) -> ExchangeResult<Self> {
+        Self::from_record(resolve("given", text)?, "given")
+    }
+
+    /// Every exchange of the registry.
+    ///
+    /// # Errors
+    /// - [`ExchangeError::Record`] for the first wrong record.
+    pub fn all() -> ExchangeResult<Vec<Self>> {
+        Self::ids().map(Self::find).collect()
+    }
+}
+
+fn resolve(file: &str, text: &str) -> ExchangeResult<Record> {
+    let wrong = |field: &str, reason: String| ExchangeError::Record {
+        file: format!("{file}.toml"),
+        field: field.to_owned(),
+        reason,
+    };
+    let mut table: Table = toml::from_str(text).map_err(|e| wrong("syntax", one_line(&e)))?;
+    let mut inherits = table.get("inherits").cloned();
+    for _ in 0..MAX_ANCESTORS {
+        let Some(parent) = inherits.take() else {
+            let mut record: Record = serde_path_to_error::deserialize(table)
+                .map_err(|e| wrong(&e.path().to_string(), one_line(e.inner())))?;
+            keep(&mut record);
+            return Ok(record);
+        };
+        let parent = parent.as_str().and_then(|id| REGISTRY.get(id));
+        let parent = parent.ok_or_else(|| wrong("inherits", "no such exchange".to_owned()))?;
+        let mut inherited: Table =
+            toml::from_str(parent.text).map_err(|e| wrong("inherits", one_line(&e)))?;
+        inherits = inherited.get("inherits").cloned();
+        // The parent's own selection is applied before the child's.
+        let narrows = inherited.contains_key("kinds") || inherited.contains_key("market_types");
+        merge(&mut inherited, table);
+        table = inherited;
+        if narrows && inherits.is_some() {
+            return Err(wrong("inherits", "a narrowed record cannot be inherited from".to_owned()));
+        }
+    }
+    Err(wrong("inherits", "the records inherit from each other in a circle".to_owned()))
+}
+
+/// The child's fields win; tables are merged field by field.
+fn merge(into: &mut Table, from: Table) {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (Some(Value::Table(into)), Value::Table(from)) => merge(into, from),
+            (_, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}
+
+/// Drops what an inheriting record does not offer.
+fn keep(record: &mut Record) {
+    if let Some(kinds) = &record.kinds {
+        let offered = |kind: &MarketKind| kinds.contains(kind);
+        for endpoint in &mut record.candles {
+            endpoint.kinds.retain(offered);
+        }
+        record.candles.retain(|endpoint| !endpoint.kinds.is_empty());
+    }
+}
+
+impl Record {
+    /// Whether markets of a type are listed.
+    pub(super) fn lists(&self, market_type: MarketType) -> bool {
+        self.market_types.as_ref().is_none_or(|types| types.contains(&market_type))
+    }
+}
+
+fn one_line(error: &toml::de::Error) -> String {
+    error.message().replace('\n', " ")
+}

@@ -1,0 +1,228 @@
+//! From an answer to candles, in one pass over the JSON text without a tree in memory.
+
+use forecastle_core::{RawCandle, Timestamp};
+use serde_json::Value as Json;
+
+use super::definition::Exchange;
+use super::error::{ExchangeError, ExchangeResult};
+use super::expression::{ExpressionError, Names, Template, Value};
+use super::message::message_of;
+use super::query::CandleQuery;
+use super::record::WhenMissing;
+use super::request::RequestNames;
+use super::row_reader::{Place, RowReader, Shift};
+
+impl Exchange {
+    /// Reads the candles of an answer, oldest first: all that it holds, before any cut, with the
+    /// volume in the exchange's unit.
+    ///
+    /// Numbers may come as JSON numbers or as texts. A row that says nothing for a field is an
+    /// error, never a zero.
+    ///
+    /// # Errors
+    /// - [`ExchangeError::Malformed`] with row and field.
+    /// - [`ExchangeError::UnknownSymbol`], [`ExchangeError::RateLimited`] or
+    ///   [`ExchangeError::Exchange`] when the answer is the exchange's own error.
+    pub fn parse_candles(
+        &self,
+        query: &CandleQuery<'_>,
+        body: &[u8],
+    ) -> ExchangeResult<Vec<RawCandle>> {
+        let names = self.names(query)?;
+        let response = &names.endpoint.response;
+        let mut path = Vec::with_capacity(response.rows.len());
+        for step in &response.rows {
+            let step = self.text("response.rows", step, &names)?;
+            path.push(step.ok_or_else(|| self.wrong_record("response.rows", "a step is absent"))?);
+        }
+        let mut reader = RowReader::new(response);
+        reader.price = self.shift("response.price_divisor", &response.price_divisor, &names)?;
+        reader.volume = self.shift("response.volume_divisor", &response.volume_divisor, &names)?;
+        let outcome = reader.read(&path, body);
+        if let Err(place) = outcome {
+            self.refused(200, body, Some(query))?;
+            return Err(self.misread(place, body));
+        }
+        if reader.candles.is_empty() {
+            self.refused(200, body, Some(query))?;
+            if !reader.found && response.when_missing == WhenMissing::Malformed {
+                let reason = format!("no rows there; it says: {}", message_of(body));
+                return Err(self.malformed(Some(&path.join(".")), reason));
+            }
+        }
+        let mut candles = reader.candles;
+        if let Some(open_time) = &response.open_time {
+            for (index, candle) in candles.iter_mut().enumerate() {
+                let row = RowNames { time: candle.open_time, request: names };
+                let time = self.evaluate("response.open_time", open_time, &row)?.as_int();
+                let time = time.and_then(|time| i64::try_from(time).ok());
+                let time = time.ok_or_else(|| ExchangeError::Malformed {
+                    exchange: self.id().to_owned(),
+                    row: u64::try_from(index + 1).ok(),
+                    field: Some("time".to_owned()),
+                    reason: "the open time cannot be found".to_owned(),
+                })?;
+                candle.open_time = Timestamp::from_millis(time);
+            }
+        }
+        sort(&mut candles);
+        Ok(candles)
+    }
+
+    /// Cuts candles as CCXT does: with `since` the first ones from there on, without it the last,
+    /// as many as the query's limit and the record's default allow.
+    ///
+    /// # Errors
+    /// - [`ExchangeError::Record`] when the record does not fit the query.
+    pub fn cut(
+        &self,
+        query: &CandleQuery<'_>,
+        mut candles: Vec<RawCandle>,
+    ) -> ExchangeResult<Vec<RawCandle>> {
+        let names = self.names(query)?;
+        let most = match &names.endpoint.cut {
+            Some(cut) => self.evaluate("cut", cut, &names)?.as_int(),
+            None => query.limit.map(i128::from),
+        };
+        let most = most.and_then(|most| usize::try_from(most).ok());
+        match query.since {
+            Some(since) => {
+                candles.retain(|candle| candle.open_time >= since);
+                candles.truncate(most.unwrap_or(usize::MAX));
+            }
+            None => {
+                let surplus = candles.len().saturating_sub(most.unwrap_or(usize::MAX));
+                candles.drain(..surplus);
+            }
+        }
+        Ok(candles)
+    }
+
+    /// Whether an answer is the exchange's own error, by its record's rule.
+    ///
+    /// # Errors
+    /// - The error it is.
+    pub fn refused(
+        &self,
+        status: u16,
+        body: &[u8],
+        query: Option<&CandleQuery<'_>>,
+    ) -> ExchangeResult<()> {
+        let rules = &self.record.errors;
+        let Some(failed) = &rules.failed else {
+            return Ok(());
+        };
+        let Ok(root) = serde_json::from_slice::<Json>(body) else {
+            return Ok(());
+        };
+        let names = RootNames { exchange: self, root: &root };
+        if !self.evaluate("errors.failed", failed, &names)?.is_true() {
+            return Ok(());
+        }
+        let own = match &rules.message {
+            Some(message) => self.text("errors.message", message, &names)?,
+            None => None,
+        };
+        let own = own.filter(|message| !message.trim().is_empty());
+        let message = own.unwrap_or_else(|| message_of(body));
+        let exchange = self.id().to_owned();
+        let text = format!("{message} {}", String::from_utf8_lossy(body.get(..512).unwrap_or(body)));
+        let names_any = |words: &[String]| words.iter().any(|word| text.contains(word.as_str()));
+        Err(match query {
+            _ if names_any(&rules.rate_limited) => {
+                ExchangeError::RateLimited { exchange, retry_after: None, message }
+            }
+            Some(query) if names_any(&rules.unknown_symbol) => ExchangeError::UnknownSymbol {
+                exchange,
+                symbol: query.market.symbol.clone(),
+                hint: None,
+            },
+            _ => ExchangeError::Exchange { exchange, status, message },
+        })
+    }
+
+    fn shift(
+        &self,
+        field: &str,
+        divisor: &Option<Template>,
+        names: &RequestNames<'_>,
+    ) -> ExchangeResult<Shift> {
+        let Some(divisor) = divisor else {
+            return Ok(Shift::None);
+        };
+        let divisor = self.evaluate(field, divisor, names)?.as_number();
+        let divisor = divisor.filter(|divisor| *divisor > 0.0);
+        let divisor = divisor.ok_or_else(|| {
+            self.wrong_record(field, format!("{} has no scale for it", names.query.market.symbol))
+        })?;
+        Ok(Shift::by(divisor))
+    }
+
+    fn misread(&self, place: Place, body: &[u8]) -> ExchangeError {
+        let start = body.trim_ascii_start();
+        let reason = if start.first() == Some(&b'<') {
+            "HTML instead of JSON".to_owned()
+        } else if start.is_empty() {
+            "an empty answer".to_owned()
+        } else {
+            place.reason
+        };
+        ExchangeError::Malformed {
+            exchange: self.id().to_owned(),
+            row: place.row,
+            field: place.field.map(str::to_owned),
+            reason,
+        }
+    }
+}
+
+/// Most answers are in order, one way or the other; equal times keep their order.
+fn sort(candles: &mut [RawCandle]) {
+    let descending = candles.windows(2).all(|pair| match pair {
+        [earlier, later] => earlier.open_time > later.open_time,
+        _ => true,
+    });
+    if descending {
+        candles.reverse();
+    } else {
+        candles.sort_by_key(|candle| candle.open_time);
+    }
+}
+
+/// The names of a row: its time beside those of the request.
+struct RowNames<'q> {
+    time: Timestamp,
+    request: RequestNames<'q>,
+}
+
+impl<'a> Names<'a> for RowNames<'_> {
+    fn name(&self, name: &str) -> Result<Value<'a>, ExpressionError> {
+        match name {
+            "time" => Ok(Value::Int(self.time.as_millis().into())),
+            _ => self.request.name(name),
+        }
+    }
+
+    fn currency(&self, code: &str) -> String {
+        self.request.exchange.currency(code)
+    }
+}
+
+/// The names of an answer: its fields.
+struct RootNames<'a> {
+    exchange: &'a Exchange,
+    root: &'a Json,
+}
+
+impl<'a> Names<'a> for RootNames<'a> {
+    fn name(&self, name: &str) -> Result<Value<'a>, ExpressionError> {
+        Ok(match name {
+            "@root" => Value::of(self.root),
+            _ => self.root.get(name).map_or(Value::Absent, Value::of),
+        })
+    }
+
+    fn currency(&self, code: &str) -> String {
+        self.exchange.currency(code)
+    }
+}
