@@ -153,12 +153,13 @@ impl<'a> Prepared<'a> {
 
     /// The failure of a body that broke off or cannot be decompressed.
     fn broken_body(&self, error: reqwest::Error) -> Failure {
-        let damaged = causes(&error).any(|cause| {
-            cause.downcast_ref::<io::Error>().is_some_and(|error| {
-                matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
-            })
+        // The connection's own failures come as the transport's errors or as an early end;
+        // what is left comes from a decoder.
+        let broke_off = causes(&error).skip(1).any(|cause| {
+            let ended = |error: &io::Error| error.kind() == io::ErrorKind::UnexpectedEof;
+            cause.is::<reqwest::Error>() || cause.downcast_ref::<io::Error>().is_some_and(ended)
         });
-        if damaged {
+        if !broke_off {
             return final_failure(ExchangeError::Malformed {
                 exchange: self.exchange.to_owned(),
                 row: None,

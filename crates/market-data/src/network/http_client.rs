@@ -294,15 +294,31 @@ fn reqwest_client(params: &HttpClientParams) -> Result<reqwest::Client> {
     builder.build().map_err(|error| tls::failed(Box::new(error)))
 }
 
-/// Follows `most` redirects among http and https, none from https to http.
 fn redirects(most: usize) -> Policy {
     Policy::custom(move |attempt| {
         let from = attempt.previous().last().map(reqwest::Url::scheme);
-        let allowed = match attempt.url().scheme() {
-            "https" => true,
-            "http" => from != Some("https"),
-            _ => false,
-        };
-        if allowed && attempt.previous().len() <= most { attempt.follow() } else { attempt.stop() }
+        let is_followed = attempt.previous().len() <= most
+            && may_lead(from.unwrap_or("http"), attempt.url().scheme());
+        if is_followed { attempt.follow() } else { attempt.stop() }
     })
+}
+
+/// Whether a redirect may lead from one scheme to another: never out of the web, never out of TLS.
+fn may_lead(from: &str, to: &str) -> bool {
+    matches!((from, to), ("http", "http" | "https") | ("https", "https"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::may_lead;
+
+    #[test]
+    fn a_redirect_never_leads_out_of_tls_or_out_of_the_web() {
+        for (from, to) in [("http", "http"), ("http", "https"), ("https", "https")] {
+            assert!(may_lead(from, to), "{from} to {to}");
+        }
+        for (from, to) in [("https", "http"), ("http", "ftp"), ("https", "file"), ("http", "")] {
+            assert!(!may_lead(from, to), "{from} to {to}");
+        }
+    }
 }

@@ -2,6 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod degenerate;
+#[cfg(feature = "network")]
+mod http_client;
+#[cfg(feature = "network")]
+mod http_client_tls;
+#[cfg(feature = "network")]
+mod http_server;
 mod layouts;
 mod malformed;
 #[cfg(feature = "parquet")]
