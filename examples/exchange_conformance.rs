@@ -110,13 +110,13 @@ struct MarketsAnswer {
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 struct ExpectedMarket {
-    id: String,
-    symbol: String,
-    base: String,
-    quote: String,
+    id: Option<String>,
+    symbol: Option<String>,
+    base: Option<String>,
+    quote: Option<String>,
     settle: Option<String>,
     #[serde(rename = "type")]
-    market_type: String,
+    market_type: Option<String>,
     active: Option<bool>,
     linear: Option<bool>,
     inverse: Option<bool>,
@@ -298,7 +298,7 @@ fn market_of(
     }
     let id = query.market_id.clone().unwrap_or_default();
     let mut market = Market::from_symbol(id, &query.symbol).map_err(|e| e.to_string())?;
-    let listed = cases.iter().flat_map(|case| &case.expect).find(|m| m.symbol == query.symbol);
+    let listed = cases.iter().flat_map(|case| &case.expect).find(|m| m.symbol.as_ref() == Some(&query.symbol));
     if let Some(listed) = listed {
         market.linear = listed.linear;
         market.inverse = listed.inverse;
@@ -430,12 +430,12 @@ fn check_markets(
 
 fn as_expected(market: &Market, strict: bool) -> ExpectedMarket {
     let mut market = ExpectedMarket {
-        id: market.id.clone(),
-        symbol: market.symbol.clone(),
-        base: market.base.clone(),
-        quote: market.quote.clone(),
+        id: Some(market.id.clone()),
+        symbol: Some(market.symbol.clone()),
+        base: Some(market.base.clone()),
+        quote: Some(market.quote.clone()),
         settle: market.settle.clone(),
-        market_type: market.market_type.to_string(),
+        market_type: Some(market.market_type.to_string()),
         active: market.active,
         linear: market.linear,
         inverse: market.inverse,
