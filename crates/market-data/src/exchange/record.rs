@@ -79,6 +79,8 @@ pub(super) struct Endpoint {
     #[serde(default)]
     pub(super) cut: Option<Template>,
     #[serde(default)]
+    pub(super) cut_since: Option<Template>,
+    #[serde(default)]
     pub(super) query: BTreeMap<String, Template>,
     #[serde(default)]
     pub(super) body: Option<Body>,

@@ -85,6 +85,10 @@ impl Exchange {
             None => query.limit.map(i128::from),
         };
         let most = most.and_then(|most| usize::try_from(most).ok());
+        if let Some(cut_since) = &names.endpoint.cut_since {
+            let since = self.evaluate("cut_since", cut_since, &names)?.as_int();
+            candles.retain(|c| since.is_none_or(|since| i128::from(c.open_time.as_millis()) >= since));
+        }
         match query.since {
             Some(since) => {
                 candles.retain(|candle| candle.open_time >= since);
