@@ -16,11 +16,11 @@ use tokio::time::timeout;
 
 use crate::http_server::{Answer, Server};
 
-const MS: Duration = Duration::from_millis(1);
-const BODY: &str = r#"{"candles":[[1,2,3,4,5,6]]}"#;
+pub(crate) const MS: Duration = Duration::from_millis(1);
+pub(crate) const BODY: &str = r#"{"candles":[[1,2,3,4,5,6]]}"#;
 
 /// Quick repetitions, no proxy, everything else as it comes.
-fn params() -> HttpClientParams {
+pub(crate) fn params() -> HttpClientParams {
     HttpClientParams {
         base_delay_ms: 2,
         max_delay_ms: 10,
@@ -31,11 +31,11 @@ fn params() -> HttpClientParams {
     }
 }
 
-fn client() -> HttpClient {
+pub(crate) fn client() -> HttpClient {
     HttpClient::new(params()).unwrap()
 }
 
-async fn get(client: &HttpClient, server: &Server) -> ExchangeResult<HttpResponse> {
+pub(crate) async fn get(client: &HttpClient, server: &Server) -> ExchangeResult<HttpResponse> {
     client.send("okx", &HttpRequest::get(server.url.clone() + "/candles"), Pace::default()).await
 }
 
@@ -65,7 +65,7 @@ fn chunked(body: &str) -> Answer {
     Answer::raw(format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{frames}0\r\n\r\n"))
 }
 
-fn status(status: &str) -> Answer {
+pub(crate) fn status(status: &str) -> Answer {
     Answer::new(status, "", "{}")
 }
 
@@ -323,58 +323,6 @@ async fn the_status_of_an_error_survives_a_broken_body() {
 }
 
 #[tokio::test]
-async fn retry_after_is_kept_and_holds_every_clone() {
-    let slow_down = Answer::new("429 Slow", "Retry-After: 1\r\n", "{}");
-    let server = Server::start([slow_down, Answer::ok(BODY)]).await;
-    let first = client();
-    let second = first.clone();
-    let (one, two) = tokio::join!(get(&first, &server), async {
-        tokio::time::sleep(100 * MS).await;
-        get(&second, &server).await
-    });
-    let (one, two) = (one.unwrap(), two.unwrap());
-    assert_eq!((one.status, one.attempts, two.attempts), (200, 2, 1));
-    let seen = server.seen();
-    assert_eq!(seen.len(), 3);
-    for later in &seen[1..] {
-        let wait = later.at - seen[0].at;
-        assert!(wait >= 990 * MS && wait < Duration::from_secs(10), "{wait:?}");
-    }
-    assert!(one.waited >= 990 * MS && two.waited >= 800 * MS);
-}
-
-#[tokio::test]
-async fn retry_after_as_a_date_is_measured_by_the_servers_clock() {
-    let headers =
-        "Date: Sun, 06 Nov 1994 08:49:36 GMT\r\nRetry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
-    let server = Server::start([Answer::new("503 Busy", headers, ""), Answer::ok(BODY)]).await;
-    let response = get(&client(), &server).await.unwrap();
-    assert_eq!(response.attempts, 2);
-    let seen = server.seen();
-    let wait = seen[1].at - seen[0].at;
-    assert!(wait >= 990 * MS && wait < Duration::from_secs(10), "{wait:?}");
-}
-
-#[tokio::test]
-async fn a_pause_that_is_too_long_is_an_answer_and_then_an_error_without_asking() {
-    let ban = Answer::new("429 Slow", "Retry-After: 3600\r\n", r#"{"msg":"banned"}"#);
-    let server = Server::start([ban, Answer::ok(BODY)]).await;
-    let other = Server::start([Answer::ok(BODY)]).await;
-    let client = client();
-    let response = get(&client, &server).await.unwrap();
-    let hour = Duration::from_secs(3_600);
-    assert_eq!((response.status, response.attempts), (429, 1));
-    assert_eq!(response.retry_after, Some(hour));
-    let error = get(&client.clone(), &server).await.unwrap_err();
-    let ExchangeError::RateLimited { retry_after: Some(left), .. } = error else {
-        panic!("{error:?}")
-    };
-    assert!(left > hour - Duration::from_secs(60) && left <= hour, "{left:?}");
-    assert_eq!(server.seen().len(), 1, "nothing was sent");
-    assert_eq!(get(&client, &other).await.unwrap().status, 200, "another host goes on");
-}
-
-#[tokio::test]
 async fn a_post_is_repeated_only_when_declared_harmless() {
     let faults =
         || [status("500 Oops"), Answer::ok(BODY).cut_off(3), Answer::raw(""), Answer::ok(BODY)];
@@ -392,104 +340,6 @@ async fn a_post_is_repeated_only_when_declared_harmless() {
     let response = client().send("cex", &request, pace).await.unwrap();
     assert_eq!((response.status, response.attempts), (200, 4));
     assert!(server.seen().iter().all(|seen| seen.body == r#"{"a":1}"#), "the body every time");
-}
-
-#[tokio::test]
-async fn clones_keep_one_pace_for_a_host_and_another_host_has_its_own() {
-    let (server, other) =
-        (Server::start([Answer::ok(BODY)]).await, Server::start([Answer::ok(BODY)]).await);
-    let client = client();
-    let pace = Pace::every(60 * MS);
-    let mut tasks = Vec::new();
-    for url in [&server.url, &other.url].into_iter().cycle().take(12) {
-        let (client, request) = (client.clone(), HttpRequest::get(url.clone()));
-        tasks.push(tokio::spawn(async move { client.send("okx", &request, pace).await.unwrap() }));
-    }
-    for task in tasks {
-        assert_eq!(task.await.unwrap().status, 200);
-    }
-    for seen in [server.seen(), other.seen()] {
-        assert_eq!(seen.len(), 6);
-        // The first request also pays for its connection, so it may come late by that.
-        let whole = seen[5].at - seen[1].at;
-        assert!(whole >= 4 * 60 * MS - 20 * MS, "{whole:?}");
-    }
-    let together = server.seen()[5].at.max(other.seen()[5].at) - server.seen()[0].at;
-    assert!(together < 2 * 5 * 60 * MS, "two hosts wait at the same time: {together:?}");
-}
-
-#[tokio::test]
-async fn no_more_requests_are_under_way_than_allowed_and_connections_are_used_again() {
-    let server = Server::start([Answer::ok(BODY).late(20 * MS)]).await;
-    let params = HttpClientParams { max_connections_per_host: 2, ..params() };
-    let client = HttpClient::new(params).unwrap();
-    let mut tasks = Vec::new();
-    for _ in 0..10 {
-        let (client, request) = (client.clone(), HttpRequest::get(server.url.clone()));
-        tasks.push(tokio::spawn(async move {
-            client.send("okx", &request, Pace::default()).await.unwrap()
-        }));
-    }
-    for task in tasks {
-        task.await.unwrap();
-    }
-    assert_eq!(server.seen().len(), 10);
-    assert_eq!(server.most_under_way(), 2);
-    assert!(server.connections() <= 4, "{}", server.connections());
-}
-
-#[tokio::test]
-async fn a_deadline_ends_everything() {
-    let server = Server::start([Answer::ok(BODY).late(Duration::from_secs(20))]).await;
-    let begun = Instant::now();
-    let request = HttpRequest::get(server.url.clone());
-    let client = client();
-    let until = begun + 200 * MS;
-    let error = client.send_until("okx", &request, Pace::default(), until).await.unwrap_err();
-    assert!(matches!(error, ExchangeError::TimedOut { .. }), "{error:?}");
-    assert!(begun.elapsed() >= 199 * MS && begun.elapsed() < Duration::from_secs(4));
-
-    // In the queue: the pace leaves no room before the deadline.
-    let pace = Pace::every(Duration::from_secs(60));
-    let begun = Instant::now();
-    let error = client.send_until("okx", &request, pace, begun + 100 * MS).await.unwrap_err();
-    assert!(matches!(error, ExchangeError::TimedOut { .. }), "{error:?}");
-    assert!(begun.elapsed() < Duration::from_secs(4));
-    assert_eq!(server.seen().len(), 1);
-}
-
-#[tokio::test]
-async fn a_wait_that_would_pass_the_deadline_is_not_begun() {
-    let params = HttpClientParams { base_delay_ms: 20_000, max_delay_ms: 20_000, ..params() };
-    let client = HttpClient::new(params).unwrap();
-    let server = Server::start([status("500 Oops")]).await;
-    let begun = Instant::now();
-    let until = begun + Duration::from_secs(5);
-    let request = HttpRequest::get(server.url.clone());
-    let response = client.send_until("okx", &request, Pace::default(), until).await.unwrap();
-    assert_eq!((response.status, response.attempts), (500, 1));
-    let broken = Server::start([Answer::raw("")]).await;
-    let request = HttpRequest::get(broken.url.clone());
-    let error = client.send_until("okx", &request, Pace::default(), until).await.unwrap_err();
-    assert!(matches!(error, ExchangeError::Unreachable { .. }), "{error:?}");
-    let busy = Server::start([Answer::new("429 Slow", "Retry-After: 30\r\n", "")]).await;
-    let request = HttpRequest::get(busy.url.clone());
-    let response = client.send_until("okx", &request, Pace::default(), until).await.unwrap();
-    assert_eq!(response.status, 429);
-    let error = client.send_until("okx", &request, Pace::default(), until).await.unwrap_err();
-    assert!(matches!(error, ExchangeError::RateLimited { .. }), "{error:?}");
-    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
-}
-
-#[tokio::test]
-async fn a_request_that_is_dropped_gives_up_its_place() {
-    let server =
-        Server::start([Answer::ok(BODY).late(Duration::from_secs(20)), Answer::ok(BODY)]).await;
-    let params = HttpClientParams { max_connections_per_host: 1, ..params() };
-    let client = HttpClient::new(params).unwrap();
-    assert!(timeout(100 * MS, get(&client, &server)).await.is_err());
-    let response = timeout(Duration::from_secs(4), get(&client, &server)).await.unwrap().unwrap();
-    assert_eq!(response.status, 200);
 }
 
 #[tokio::test]
@@ -517,24 +367,6 @@ async fn a_redirect_out_of_the_web_is_not_followed() {
         );
         assert_eq!(server.seen().len(), 1);
     }
-}
-
-#[tokio::test]
-async fn the_seed_of_the_jitter_decides_the_waits() {
-    let waited = |seed| async move {
-        let params = HttpClientParams {
-            base_delay_ms: 100,
-            max_delay_ms: 100,
-            max_retries: 1,
-            jitter_seed: Some(seed),
-            ..params()
-        };
-        let server = Server::start([status("500 Oops")]).await;
-        get(&HttpClient::new(params).unwrap(), &server).await.unwrap().waited
-    };
-    let (one, again) = (waited(7).await, waited(7).await);
-    assert!(one >= 50 * MS && one < 120 * MS, "{one:?}");
-    assert!(one.abs_diff(again) < 20 * MS, "{one:?} {again:?}");
 }
 
 #[test]

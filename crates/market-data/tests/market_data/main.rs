@@ -5,6 +5,8 @@ mod degenerate;
 #[cfg(feature = "network")]
 mod http_client;
 #[cfg(feature = "network")]
+mod http_client_pace;
+#[cfg(feature = "network")]
 mod http_client_tls;
 #[cfg(feature = "network")]
 mod http_server;
