@@ -70,7 +70,10 @@ pub use exchange::{
 };
 pub use loaded::{ColumnLayout, FileFormat, LoadInfo, LoadedCandles, Provenance, TimeEncoding};
 #[cfg(feature = "network")]
-pub use network::{HttpClient, HttpClientParams, HttpResponse, Pace};
+pub use network::{
+    CandlePage, CandlePages, Download, DownloadRequest, ExchangeClient, FetchReport, HttpClient,
+    HttpClientParams, HttpResponse, Pace, SweepOutcome, SweepParams, SweepRow, sweep, system_clock,
+};
 #[cfg(feature = "parquet")]
 pub use parquet_read::{read_parquet, read_parquet_bytes};
 #[cfg(feature = "parquet")]

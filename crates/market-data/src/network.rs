@@ -2,15 +2,27 @@
 
 mod attempt;
 mod backoff;
+mod candle_pages;
+mod download;
+mod download_request;
+mod exchange_client;
+mod fetch_report;
 mod host_gate;
 mod http_client;
 mod http_client_params;
 mod http_response;
 mod pace;
 mod retry_after;
+mod sweep;
 mod tls;
 
+pub use candle_pages::{CandlePage, CandlePages};
+pub use download::Download;
+pub use download_request::DownloadRequest;
+pub use exchange_client::{ExchangeClient, system_clock};
+pub use fetch_report::FetchReport;
 pub use http_client::HttpClient;
 pub use http_client_params::HttpClientParams;
 pub use http_response::HttpResponse;
 pub use pace::Pace;
+pub use sweep::{SweepOutcome, SweepParams, SweepRow, sweep};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use forecastle_core::Timeframe;
 
 use super::error::{ExchangeError, ExchangeResult};
-use super::market::{Market, MarketKind};
+use super::market::MarketKind;
 use super::record::{Column, Endpoint, Layout, Need, Paging, Record, VolumeUnit};
 
 /// Knows how one exchange is asked for candles and markets, and how it answers.
@@ -127,27 +127,17 @@ impl Exchange {
         served.map(|(_, table)| table.iter().map(|(t, _)| *t).collect()).unwrap_or_default()
     }
 
-    /// How candles of a market are paged and in what unit its volume comes.
-    ///
-    /// # Errors
-    /// - [`ExchangeError::Refused`] when it offers no candles of such markets.
-    pub fn candle_terms(&self, market: &Market) -> ExchangeResult<CandleTerms> {
-        let (endpoint, _) = self.endpoint(market, None)?;
-        Ok(CandleTerms {
-            volume: endpoint.volume,
-            paging: endpoint.paging,
-            max_rows: endpoint.max_rows,
-            depth: endpoint.depth,
-        })
-    }
-
     /// A currency's unified code.
     pub fn currency(&self, code: &str) -> String {
         let upper = code.to_uppercase();
         self.record.aliases.get(&upper).cloned().unwrap_or(upper)
     }
 
-    pub(super) fn malformed(&self, field: Option<&str>, reason: impl Into<String>) -> ExchangeError {
+    pub(super) fn malformed(
+        &self,
+        field: Option<&str>,
+        reason: impl Into<String>,
+    ) -> ExchangeError {
         ExchangeError::Malformed {
             exchange: self.id().to_owned(),
             row: None,
@@ -177,6 +167,10 @@ pub struct CandleTerms {
     pub max_rows: Option<u32>,
     /// How many of the newest candles exist at all.
     pub depth: Option<u32>,
+    /// How many rows the query asks for, after the record's defaults and caps.
+    pub rows: Option<u32>,
+    /// The stretch of time that one answer covers whatever is asked (a day's file).
+    pub span_ms: Option<i64>,
 }
 
 fn check_columns(endpoint: &Endpoint) -> Result<(), (&'static str, String)> {

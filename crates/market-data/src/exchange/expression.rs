@@ -184,7 +184,18 @@ mod tests {
     #[test]
     fn malformed_expressions_are_refused() {
         for text in [
-            "", "1 +", "(1", "a.", "a[1", "'open", "`open", "nope(1)", "min()", "1 2", "a ? b", "#",
+            "",
+            "1 +",
+            "(1",
+            "a.",
+            "a[1",
+            "'open",
+            "`open",
+            "nope(1)",
+            "min()",
+            "1 2",
+            "a ? b",
+            "#",
             "99999999999999999999999999999999999999999",
         ] {
             assert!(Template::parse(&format!("{{{text}}}")).is_err(), "{text}");

@@ -1,10 +1,7 @@
 //! The closest match to a misspelt name.
 
 /// The candidate most like `name`, unless none is alike.
-pub(crate) fn closest<'c>(
-    name: &str,
-    candidates: impl Iterator<Item = &'c str>,
-) -> Option<String> {
+pub(crate) fn closest<'c>(name: &str, candidates: impl Iterator<Item = &'c str>) -> Option<String> {
     const ALIKE: f64 = 0.7;
     let wanted = name.to_lowercase();
     let likeness = |candidate: &str| strsim::jaro_winkler(&wanted, &candidate.to_lowercase());

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use forecastle_core::Timestamp;
 use serde::Serialize;
@@ -51,9 +52,19 @@ impl Exchange {
     /// # Errors
     /// - [`ExchangeError::Record`] when the record is wrong.
     pub fn market_requests(&self) -> ExchangeResult<Vec<HttpRequest>> {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = i64::try_from(since_1970.as_millis()).unwrap_or_default();
+        self.market_requests_at(Timestamp::from_millis(now))
+    }
+
+    /// Makes the requests that list the markets at a given time: a few exchanges want it told.
+    ///
+    /// # Errors
+    /// - [`ExchangeError::Record`] when the record is wrong.
+    pub fn market_requests_at(&self, now: Timestamp) -> ExchangeResult<Vec<HttpRequest>> {
         let mut requests: Vec<HttpRequest> = Vec::new();
         for rule in &self.record.markets {
-            let calls = self.calls(rule)?;
+            let calls = self.calls(rule, Some(now))?;
             for request in calls.main.into_iter().chain(calls.also) {
                 if !requests.iter().any(|known| known.asks_the_same_as(&request)) {
                     requests.push(request);
@@ -75,11 +86,12 @@ impl Exchange {
         for rule in &self.record.markets {
             let Some(next) = &rule.next else { continue };
             let name = next.query.as_deref().or(next.body.as_deref()).unwrap_or_default();
-            let key = RequestKey::of(request).without(name);
-            let calls = self.calls(rule)?.main;
-            let Some(first) = calls.iter().find(|c| RequestKey::of(c).without(name) == key) else {
+            let varying = self.varying(rule)?;
+            let key = RequestKey::of(request).without_all(&varying);
+            let calls = self.calls(rule, None)?.main;
+            if !calls.iter().any(|c| RequestKey::of(c).without_all(&varying) == key) {
                 continue;
-            };
+            }
             let root = self.json(body)?;
             let names = AnswerNames { exchange: self, root: &root };
             let Some(value) = self.text("next.from", &next.from, &names)? else {
@@ -88,8 +100,9 @@ impl Exchange {
             if value.is_empty() {
                 return Ok(None);
             }
-            let mut following = first.clone();
+            let mut following = request.clone();
             if next.query.is_some() {
+                following.url = without_parameter(&following.url, name);
                 let separator = if following.url.contains('?') { '&' } else { '?' };
                 let value = percent_encoding::utf8_percent_encode(
                     &value,
@@ -124,24 +137,20 @@ impl Exchange {
         let mut list = MarketList::default();
         for (index, rule) in self.record.markets.iter().enumerate() {
             let place = |field: &str| format!("markets[{index}].{field}");
-            let calls = self.calls(rule)?;
-            let paged = rule.next.as_ref().and_then(|n| n.query.as_deref().or(n.body.as_deref()));
-            let key = |request: &HttpRequest| match paged {
-                Some(name) => RequestKey::of(request).without(name),
-                None => RequestKey::of(request),
-            };
+            let calls = self.calls(rule, None)?;
+            let varying = self.varying(rule)?;
+            let key = |request: &HttpRequest| RequestKey::of(request).without_all(&varying);
             let main: Vec<RequestKey> = calls.main.iter().map(key).collect();
+            let answered: Vec<RequestKey> =
+                parsed.iter().map(|(answered, _)| answered.clone().without_all(&varying)).collect();
             let mut also: Vec<&Json> = Vec::with_capacity(calls.also.len());
             for request in &calls.also {
-                let key = RequestKey::of(request);
-                also.push(parsed.iter().find(|p| p.0 == key).map_or(&Json::Null, |p| &p.1));
+                let key = key(request);
+                let answer = answered.iter().zip(&parsed).find(|(answered, _)| **answered == key);
+                also.push(answer.map_or(&Json::Null, |(_, (_, root))| root));
             }
-            for (answered, root) in &parsed {
-                let answered = match paged {
-                    Some(name) => answered.clone().without(name),
-                    None => answered.clone(),
-                };
-                if main.contains(&answered) {
+            for (answered, (_, root)) in answered.iter().zip(&parsed) {
+                if main.contains(answered) {
                     self.markets_of(rule, &place, root, &also, &mut list)?;
                 }
             }
@@ -189,7 +198,23 @@ impl Exchange {
         })
     }
 
-    fn calls(&self, rule: &MarketRule) -> ExchangeResult<Calls> {
+    /// The parameters that differ from call to call: the page and what depends on the clock.
+    fn varying<'r>(&self, rule: &'r MarketRule) -> ExchangeResult<Vec<&'r str>> {
+        let names = ListNames { exchange: self, given: BTreeMap::from([("now", Value::Absent)]) };
+        let next = rule.next.as_ref().and_then(|n| n.query.as_deref().or(n.body.as_deref()));
+        let mut varying: Vec<&str> = next.into_iter().collect();
+        let queries = std::iter::once(&rule.query).chain(rule.also.iter().map(|also| &also.query));
+        for (name, OneOrMany(values)) in queries.flatten() {
+            for value in values {
+                if self.text("markets.query", value, &names)?.is_none() {
+                    varying.push(name);
+                }
+            }
+        }
+        Ok(varying)
+    }
+
+    fn calls(&self, rule: &MarketRule, now: Option<Timestamp>) -> ExchangeResult<Calls> {
         let main = ListCall {
             method: rule.method,
             host: &rule.host,
@@ -200,15 +225,20 @@ impl Exchange {
         let mut also = Vec::new();
         for ListRequest { method, host, path, query, body } in &rule.also {
             let call = ListCall { method: *method, host, path, query, body: body.as_ref() };
-            also.extend(self.expand(&call)?);
+            also.extend(self.expand(&call, now)?);
         }
-        Ok(Calls { main: self.expand(&main)?, also })
+        Ok(Calls { main: self.expand(&main, now)?, also })
     }
 
     /// One request for every combination of values.
-    fn expand(&self, call: &ListCall<'_>) -> ExchangeResult<Vec<HttpRequest>> {
+    fn expand(
+        &self,
+        call: &ListCall<'_>,
+        now: Option<Timestamp>,
+    ) -> ExchangeResult<Vec<HttpRequest>> {
         const MOST: usize = 64;
-        let names = ListNames { exchange: self, given: BTreeMap::new() };
+        let now = now.map_or(Value::Absent, |now| Value::Int(now.as_millis().into()));
+        let names = ListNames { exchange: self, given: BTreeMap::from([("now", now)]) };
         let mut combinations: Vec<Vec<(&str, String)>> = vec![Vec::new()];
         for (name, OneOrMany(values)) in call.query {
             let mut longer = Vec::new();
@@ -269,7 +299,8 @@ impl Exchange {
                 also,
                 known: RefCell::default(),
             };
-            let market = names.market().map_err(|(field, e)| self.wrong_record(&place(field), e))?;
+            let market =
+                names.market().map_err(|(field, e)| self.wrong_record(&place(field), e))?;
             match market {
                 Taken::Market(market) if self.record.lists(market.market_type) => {
                     list.markets.push(*market);
@@ -353,18 +384,13 @@ impl<'a> MarketRowNames<'a> {
         {
             return Ok(Taken::Filtered);
         }
-        let texts = (
-            self.text("id", &rule.id)?,
-            self.text("base", &rule.base)?,
-            self.text("quote", &rule.quote)?,
-        );
-        let (Some(id), Some(base_id), Some(quote_id)) = texts else {
+        let id = self.text("id", &rule.id)?;
+        let base = self.currency_of("base", Some(&rule.base))?;
+        let quote = self.currency_of("quote", Some(&rule.quote))?;
+        let (Some(id), Some((base_id, base)), Some((quote_id, quote))) = (id, base, quote) else {
             return Ok(Taken::Incomplete);
         };
-        let settle_id = self.optional("settle", rule.settle.as_ref())?.filter(|s| !s.is_empty());
-        let currency = |code: &str| self.exchange.currency(code);
-        let (base, quote) = (currency(&base_id), currency(&quote_id));
-        let settle = settle_id.as_deref().map(currency);
+        let (settle_id, settle) = self.currency_of("settle", rule.settle.as_ref())?.unzip();
         let market_type = self.text("type", &rule.market_type)?.unwrap_or_default();
         let Some(market_type) = MarketType::parse(&market_type) else {
             return Err(("type", ExpressionError::new(format!("{market_type:?} is no type"))));
@@ -422,8 +448,30 @@ impl<'a> MarketRowNames<'a> {
         template.value(self).map_err(|e| (field, e))
     }
 
-    fn text(&'a self, field: &'static str, template: &'a Template) -> Result<Option<String>, Failed> {
+    fn text(
+        &'a self,
+        field: &'static str,
+        template: &'a Template,
+    ) -> Result<Option<String>, Failed> {
         Ok(self.value(field, template)?.to_text().filter(|text| !text.is_empty()))
+    }
+
+    /// A currency's own name and its unified code; `raw(…)` is a unified code already.
+    fn currency_of(
+        &'a self,
+        field: &'static str,
+        template: Option<&'a Template>,
+    ) -> Result<Option<(String, String)>, Failed> {
+        let Some(template) = template else { return Ok(None) };
+        let value = self.value(field, template)?;
+        let Some(id) = value.to_text().filter(|id| !id.is_empty()) else {
+            return Ok(None);
+        };
+        let code = match value {
+            Value::Raw(code) => code,
+            _ => self.exchange.currency(&id),
+        };
+        Ok(Some((id, code)))
     }
 
     fn optional(
@@ -503,6 +551,16 @@ impl<'a> Names<'a> for MarketRowNames<'a> {
     fn currency(&self, code: &str) -> String {
         self.exchange.currency(code)
     }
+}
+
+/// An address without one parameter of its query.
+fn without_parameter(url: &str, name: &str) -> String {
+    let Some((address, query)) = url.split_once('?') else {
+        return url.to_owned();
+    };
+    let is_it = |pair: &str| pair.split_once('=').map_or(pair, |(name, _)| name) == name;
+    let kept: Vec<&str> = query.split('&').filter(|pair| !is_it(pair)).collect();
+    if kept.is_empty() { address.to_owned() } else { format!("{address}?{}", kept.join("&")) }
 }
 
 /// `260327` for a time.

@@ -208,6 +208,9 @@ pub(super) enum Column {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MarketRule {
+    /// Which kinds the list holds; a record that inherits only other kinds does without it.
+    #[serde(default)]
+    pub(super) kinds: Option<Vec<MarketKind>>,
     #[serde(default)]
     pub(super) method: Method,
     pub(super) host: Template,

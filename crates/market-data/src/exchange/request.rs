@@ -7,7 +7,7 @@ use forecastle_core::Timeframe;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value as Json};
 
-use super::definition::{Exchange, Hosts};
+use super::definition::{CandleTerms, Exchange, Hosts};
 use super::error::{ExchangeError, ExchangeResult};
 use super::expression::{Encoding, ExpressionError, Names, Template, Value};
 use super::http_request::{HttpRequest, Method};
@@ -16,8 +16,7 @@ use super::query::CandleQuery;
 use super::record::{Body, Endpoint};
 
 /// RFC 3986's unreserved characters stay as they are in a query.
-const QUERY: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl Exchange {
     /// Makes the request for one page of candles.
@@ -50,12 +49,33 @@ impl Exchange {
         self.assemble(endpoint.method, &endpoint.host, &endpoint.path, &parameters, body, &names)
     }
 
-    /// How many rows a query asks for, as far as its record tells.
-    pub(super) fn rows(&self, query: &CandleQuery<'_>) -> ExchangeResult<Option<i128>> {
-        Ok(self.names(query)?.rows)
+    /// How the candles that a query asks for come: their unit, their paging, their bounds.
+    ///
+    /// # Errors
+    /// - [`ExchangeError::Refused`] when it offers no candles of such markets.
+    /// - [`ExchangeError::UnsupportedTimeframe`] with those on offer.
+    pub fn candle_terms(&self, query: &CandleQuery<'_>) -> ExchangeResult<CandleTerms> {
+        let names = self.names(query)?;
+        let endpoint = names.endpoint;
+        let span = match &endpoint.span {
+            Some(span) => self.evaluate("span", span, &names)?.as_int(),
+            None => None,
+        };
+        let rows = names.rows.and_then(|rows| u32::try_from(rows).ok());
+        Ok(CandleTerms {
+            volume: endpoint.volume,
+            paging: endpoint.paging,
+            max_rows: endpoint.max_rows,
+            depth: endpoint.depth,
+            rows,
+            span_ms: span.and_then(|span| i64::try_from(span).ok()).filter(|span| *span > 0),
+        })
     }
 
-    pub(super) fn names<'q>(&'q self, query: &'q CandleQuery<'q>) -> ExchangeResult<RequestNames<'q>> {
+    pub(super) fn names<'q>(
+        &'q self,
+        query: &'q CandleQuery<'q>,
+    ) -> ExchangeResult<RequestNames<'q>> {
         let (endpoint, timeframes) = self.endpoint(query.market, Some(query))?;
         let code = timeframes.iter().find(|(timeframe, _)| *timeframe == query.timeframe);
         let Some((_, code)) = code else {
@@ -129,7 +149,8 @@ impl Exchange {
         url.push_str(&path.ok_or_else(|| lacking("path"))?);
         let mut separator = if url.contains('?') { '&' } else { '?' };
         for (name, value) in parameters {
-            let (name, value) = (utf8_percent_encode(name, QUERY), utf8_percent_encode(value, QUERY));
+            let (name, value) =
+                (utf8_percent_encode(name, QUERY), utf8_percent_encode(value, QUERY));
             let _ = write!(url, "{separator}{name}={value}");
             separator = '&';
         }
@@ -238,6 +259,8 @@ fn market_name(market: &Market, name: &str) -> Option<Value<'static>> {
     })
 }
 
+const QUERY_NAMES: [&str; 6] = ["since", "until", "now", "limit", "tf", "unified"];
+
 fn query_name(query: &CandleQuery<'_>, name: &str) -> Option<Value<'static>> {
     let time = |time: forecastle_core::Timestamp| Value::Int(time.as_millis().into());
     Some(match name {
@@ -257,7 +280,10 @@ fn unknown<'a>(name: &str) -> Result<Value<'a>, ExpressionError> {
 
 impl<'a> Names<'a> for MarketNames<'_> {
     fn name(&self, name: &str) -> Result<Value<'a>, ExpressionError> {
-        let of_query = || self.query.and_then(|query| query_name(query, name));
+        let of_query = || match self.query {
+            Some(query) => query_name(query, name),
+            None => QUERY_NAMES.contains(&name).then_some(Value::Absent),
+        };
         market_name(self.market, name).or_else(of_query).map_or_else(|| unknown(name), Ok)
     }
 

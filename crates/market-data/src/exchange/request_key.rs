@@ -44,11 +44,11 @@ impl RequestKey {
         }
     }
 
-    /// This key without one parameter of the query or field of the body.
-    pub(super) fn without(mut self, name: &str) -> Self {
-        self.parameters.retain(|(parameter, _)| parameter != name);
+    /// This key without some parameters of the query and fields of the body.
+    pub(super) fn without_all(mut self, names: &[&str]) -> Self {
+        self.parameters.retain(|(parameter, _)| !names.contains(&&**parameter));
         if let Some(Json::Object(fields)) = &mut self.body {
-            fields.remove(name);
+            fields.retain(|field, _| !names.contains(&&**field));
         }
         self
     }

@@ -87,7 +87,8 @@ impl Exchange {
         let most = most.and_then(|most| usize::try_from(most).ok());
         if let Some(cut_since) = &names.endpoint.cut_since {
             let since = self.evaluate("cut_since", cut_since, &names)?.as_int();
-            candles.retain(|c| since.is_none_or(|since| i128::from(c.open_time.as_millis()) >= since));
+            candles
+                .retain(|c| since.is_none_or(|since| i128::from(c.open_time.as_millis()) >= since));
         }
         match query.since {
             Some(since) => {
@@ -130,7 +131,8 @@ impl Exchange {
         let own = own.filter(|message| !message.trim().is_empty());
         let message = own.unwrap_or_else(|| message_of(body));
         let exchange = self.id().to_owned();
-        let text = format!("{message} {}", String::from_utf8_lossy(body.get(..512).unwrap_or(body)));
+        let text =
+            format!("{message} {}", String::from_utf8_lossy(body.get(..512).unwrap_or(body)));
         let names_any = |words: &[String]| words.iter().any(|word| text.contains(word.as_str()));
         Err(match query {
             _ if names_any(&rules.rate_limited) => {

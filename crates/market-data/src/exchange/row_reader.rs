@@ -380,7 +380,8 @@ impl<'de> Visitor<'de> for OneRow<'_, '_> {
                 let Some((other, field, rank)) = self.0.names.get(at).copied() else { break };
                 let best = row.ranks.get(field).is_some_and(|current| rank <= *current);
                 // A null beside a filled alternative is no value.
-                let blank = raw.get() == "null" && self.0.names.iter().any(|n| n.1 == field && n.2 != rank);
+                let blank =
+                    raw.get() == "null" && self.0.names.iter().any(|n| n.1 == field && n.2 != rank);
                 if other == name && best && !blank {
                     self.0.field::<A::Error>(&mut row, field, raw)?;
                     if let Some(current) = row.ranks.get_mut(field) {

@@ -1,0 +1,284 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use forecastle_core::{
+    BoxFuture, Candle, CandleRequest, CandleSource, RawCandle, Timeframe, Timestamp,
+};
+use tokio::sync::OnceCell;
+
+use super::{CandlePages, DownloadRequest, HttpClient, HttpResponse, Pace};
+use crate::cache::Clock;
+use crate::exchange::{
+    CandleQuery, Exchange, ExchangeError, ExchangeResult, HttpRequest, Market, MarketList, Need,
+    message_of, status_error,
+};
+
+/// Fetches candles and markets from one exchange.
+///
+/// All clones share the list of markets, which is fetched once, and with it the HTTP client's
+/// connections and pace.
+///
+/// # Examples
+/// ```no_run
+/// use forecastle_market_data::{
+///     DownloadRequest, Exchange, ExchangeClient, HttpClient, HttpClientParams, system_clock,
+/// };
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let http = HttpClient::new(HttpClientParams::default())?;
+/// let client = ExchangeClient::new(Exchange::find("kraken")?, http, system_clock());
+/// let request = DownloadRequest::new("BTC/USD", "1h".parse()?).limit(500);
+/// let download = client.download(&request).await?;
+/// println!("{} candles, {:?}", download.series.len(), download.report);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ExchangeClient {
+    exchange: Exchange,
+    http: HttpClient,
+    clock: Clock,
+    deadline: Option<Instant>,
+    markets: Arc<OnceCell<MarketList>>,
+    timeframes: Arc<[Timeframe]>,
+}
+
+/// The computer's own clock.
+pub fn system_clock() -> Clock {
+    Arc::new(|| {
+        let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let millis = since_1970.map(|elapsed| elapsed.as_millis()).unwrap_or_default();
+        Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
+    })
+}
+
+impl fmt::Debug for ExchangeClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExchangeClient").field("exchange", &self.exchange.id()).finish()
+    }
+}
+
+impl ExchangeClient {
+    /// Makes a client; nothing is sent yet. The clock tells which candles have closed.
+    pub fn new(exchange: Exchange, http: HttpClient, clock: Clock) -> Self {
+        let mut timeframes: Vec<Timeframe> =
+            exchange.kinds().into_iter().flat_map(|kind| exchange.timeframes(kind)).collect();
+        timeframes.sort_by_key(|timeframe| (timeframe.nominal_millis(), timeframe.to_string()));
+        timeframes.dedup();
+        let timeframes = timeframes.into();
+        Self { exchange, http, clock, deadline: None, markets: Arc::default(), timeframes }
+    }
+
+    /// This client with an end to everything it does: past the deadline calls fail with
+    /// [`ExchangeError::TimedOut`].
+    pub fn with_deadline(self, deadline: Instant) -> Self {
+        Self { deadline: Some(deadline), ..self }
+    }
+
+    /// The exchange it talks to.
+    pub fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// What the time is.
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// The exchange's markets, fetched when first asked for.
+    ///
+    /// # Errors
+    /// - [`ExchangeError::KeyRequired`] when the list is given to holders of a key only.
+    /// - Whatever the exchange or the way to it gives.
+    pub async fn markets(&self) -> ExchangeResult<&MarketList> {
+        self.markets.get_or_try_init(|| self.fetch_markets()).await
+    }
+
+    /// The market of a unified symbol or of an exchange's own id.
+    ///
+    /// # Errors
+    /// - [`ExchangeError::UnknownSymbol`] with the closest listed one.
+    /// - Those of [`markets`](Self::markets).
+    pub async fn market(&self, symbol: &str) -> ExchangeResult<Market> {
+        if self.exchange.needs_key().contains(&Need::Markets)
+            && let Some(market) = self.exchange.market_by_rule(symbol)?
+        {
+            return Ok(market);
+        }
+        let list = self.markets().await?;
+        let found = list.find(symbol).cloned();
+        found.ok_or_else(|| self.exchange.unknown(symbol, list.hint(symbol)))
+    }
+
+    async fn fetch_markets(&self) -> ExchangeResult<MarketList> {
+        const MOST_PAGES: usize = 200;
+        if self.exchange.needs_key().contains(&Need::Markets) {
+            return Err(ExchangeError::KeyRequired {
+                exchange: self.exchange.id().to_owned(),
+                message: "its list of markets is given to holders of a key only".to_owned(),
+            });
+        }
+        let mut answers: Vec<(HttpRequest, Vec<u8>)> = Vec::new();
+        let mut waiting = self.exchange.market_requests()?;
+        waiting.reverse();
+        while let Some(request) = waiting.pop() {
+            if answers.len() >= MOST_PAGES {
+                let reason = format!("its list of markets has more than {MOST_PAGES} pages");
+                return Err(self.malformed(reason));
+            }
+            let body = self.ask(&request, None, |body| {
+                self.exchange.refused(200, body, None)?;
+                serde_json::from_slice::<serde::de::IgnoredAny>(body)
+                    .map_err(|e| self.malformed(e.to_string()))?;
+                Ok(body.to_vec())
+            });
+            let (body, _) = body.await?;
+            waiting.extend(self.exchange.next_market_request(&request, &body)?);
+            answers.push((request, body));
+        }
+        self.exchange.parse_markets(&answers)
+    }
+
+    fn malformed(&self, reason: String) -> ExchangeError {
+        let exchange = self.exchange.id().to_owned();
+        ExchangeError::Malformed { exchange, row: None, field: None, reason }
+    }
+
+    /// Asks for one page of candles as the query says and reads every row of the answer.
+    ///
+    /// # Errors
+    /// - [`ExchangeError::KeyRequired`] when candles are given to holders of a key only.
+    /// - Whatever the exchange or the way to it gives.
+    pub async fn candles(
+        &self,
+        query: &CandleQuery<'_>,
+    ) -> ExchangeResult<(Vec<RawCandle>, HttpResponse)> {
+        if self.exchange.needs_key().contains(&Need::Candles) {
+            return Err(ExchangeError::KeyRequired {
+                exchange: self.exchange.id().to_owned(),
+                message: "its candles are given to holders of a key only".to_owned(),
+            });
+        }
+        let request = self.exchange.candle_request(query)?;
+        self.ask(&request, Some(query), |body| self.exchange.parse_candles(query, body)).await
+    }
+
+    /// Walks through the candles of a market page by page.
+    ///
+    /// # Errors
+    /// - Those of [`market`](Self::market) and of the record.
+    pub async fn pages(&self, request: DownloadRequest) -> ExchangeResult<CandlePages> {
+        let market = self.market(&request.symbol).await?;
+        CandlePages::new(self.clone(), market, request)
+    }
+
+    /// Sends a request and reads the answer; an answer that cannot be read, or in which the
+    /// exchange asks to wait, is asked for again as often as the HTTP client repeats.
+    async fn ask<T>(
+        &self,
+        request: &HttpRequest,
+        query: Option<&CandleQuery<'_>>,
+        read: impl Fn(&[u8]) -> ExchangeResult<T>,
+    ) -> ExchangeResult<(T, HttpResponse)> {
+        let mut attempt = 0;
+        loop {
+            let response = self.send(request).await?;
+            let outcome = if response.is_success() {
+                read(&response.body)
+            } else {
+                Err(self.refusal(&response, query))
+            };
+            let error = match outcome {
+                Ok(value) => return Ok((value, response)),
+                Err(error) => error,
+            };
+            // What a status says was repeated by the HTTP client already.
+            let again = response.is_success()
+                && (error.is_transient() || matches!(error, ExchangeError::Malformed { .. }));
+            attempt += 1;
+            if !again || attempt > self.http.params().max_retries {
+                return Err(error);
+            }
+            let params = self.http.params();
+            let delay = params.base_delay_ms.saturating_mul(1 << attempt.min(16));
+            let delay = Duration::from_millis(delay.min(params.max_delay_ms));
+            if self.deadline.is_some_and(|deadline| Instant::now() + delay >= deadline) {
+                return Err(error);
+            }
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    async fn send(&self, request: &HttpRequest) -> ExchangeResult<HttpResponse> {
+        // Every POST of a record asks a question and changes nothing.
+        let pace = Pace::every(self.exchange.min_interval()).with_repeatable_post();
+        let id = self.exchange.id();
+        match self.deadline {
+            Some(deadline) => self.http.send_until(id, request, pace, deadline).await,
+            None => self.http.send(id, request, pace).await,
+        }
+    }
+
+    /// The error of an answer whose status is none of success.
+    fn refusal(&self, response: &HttpResponse, query: Option<&CandleQuery<'_>>) -> ExchangeError {
+        let own = self.exchange.refused(response.status, &response.body, query).err();
+        match own {
+            Some(error @ ExchangeError::UnknownSymbol { .. }) => error,
+            Some(ExchangeError::RateLimited { exchange, message, .. }) => {
+                let retry_after = response.retry_after;
+                ExchangeError::RateLimited { exchange, retry_after, message }
+            }
+            Some(ExchangeError::Exchange { message, .. }) => {
+                status_error(self.exchange.id(), response.status, response.retry_after, &message)
+            }
+            _ => status_error(
+                self.exchange.id(),
+                response.status,
+                response.retry_after,
+                &message_of(&response.body),
+            ),
+        }
+    }
+}
+
+impl CandleSource for ExchangeClient {
+    fn id(&self) -> &str {
+        self.exchange.id()
+    }
+
+    fn timeframes(&self) -> &[Timeframe] {
+        &self.timeframes
+    }
+
+    fn fetch<'a>(
+        &'a self,
+        request: &'a CandleRequest,
+    ) -> BoxFuture<'a, forecastle_core::Result<Vec<Candle>>> {
+        Box::pin(async move {
+            let mut wanted = DownloadRequest::new(request.symbol.to_string(), request.timeframe);
+            wanted.since = request.since;
+            wanted.until = request.until;
+            wanted.limit = request.limit;
+            let mut pages = self.pages(wanted).await?;
+            while let Some(page) = pages.next_page().await? {
+                let mut candles: Vec<Candle> =
+                    page.candles.into_iter().filter_map(|raw| Candle::try_from(raw).ok()).collect();
+                if candles.is_empty() {
+                    continue;
+                }
+                let most = request.limit.unwrap_or(usize::MAX);
+                match request.since {
+                    Some(_) => candles.truncate(most),
+                    None => drop(candles.drain(..candles.len().saturating_sub(most))),
+                }
+                return Ok(candles);
+            }
+            Ok(Vec::new())
+        })
+    }
+}
