@@ -240,12 +240,12 @@ fn check(
             return failures;
         }
     };
+    let now = Timestamp::from_millis(cases.clock_ms);
     let mut markets = Vec::new();
     for (index, case) in cases.markets.iter().enumerate() {
-        let outcome = check_markets(&exchange, case, strict, &mut markets);
+        let outcome = check_markets(&exchange, case, now, strict, &mut markets);
         count("markets", None, outcome.map_err(|e| format!("markets {index}: {e}")));
     }
-    let now = Timestamp::from_millis(cases.clock_ms);
     for case in &cases.requests {
         let outcome = check_request(&exchange, case, &cases.markets, &markets, now);
         let named = |e| format!("request {}: {e}", describe(&case.query));
@@ -393,6 +393,7 @@ fn check_response(
 fn check_markets(
     exchange: &Exchange,
     case: &MarketsCase,
+    now: Timestamp,
     strict: bool,
     markets: &mut Vec<Market>,
 ) -> Result<(), String> {
@@ -401,7 +402,7 @@ fn check_markets(
         let request = request_of(&answer.method, &answer.url, answer.request_body.as_deref())?;
         answers.push((request, answer.body.get().as_bytes().to_vec()));
     }
-    let wanted = exchange.market_requests().map_err(|e| e.to_string())?;
+    let wanted = exchange.market_requests_at(now).map_err(|e| e.to_string())?;
     if let Some(missing) =
         wanted.iter().find(|wanted| !answers.iter().any(|(a, _)| a.asks_the_same_as(wanted)))
     {
