@@ -74,6 +74,14 @@ pub struct CandleCache {
     recovered: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
+/// The first candles of a range, what of the range is not covered, and damaged files.
+#[derive(Debug)]
+pub(crate) struct FirstCandles {
+    pub(crate) candles: Vec<Candle>,
+    pub(crate) uncovered: Vec<Range<Timestamp>>,
+    quarantined: Vec<Quarantined>,
+}
+
 impl CandleCache {
     /// Candles in a full segment file, by default.
     pub const SEGMENT_ROWS: usize = 131_072;
@@ -271,29 +279,34 @@ impl CandleCache {
     /// - [`CacheError::FormatDisabled`] for Parquet files in a build without the feature.
     /// - [`CacheError::Io`] when a file cannot be read, or a damaged one not renamed.
     pub fn read(&self, key: &CacheKey, wanted: Range<Timestamp>) -> CacheResult<CachedCandles> {
-        let (candles, uncovered, quarantined) = self.read_first(key, &wanted, usize::MAX)?;
+        let found = self.read_first(key, &wanted, usize::MAX)?;
         let (symbol, timeframe) = (key.symbol().clone(), key.timeframe());
-        let series = CandleSeries::from_candles(symbol, timeframe, candles)?;
+        let series = CandleSeries::from_candles(symbol, timeframe, found.candles)?;
         let mut report = RepairReport::default();
         (report.rows_in, report.rows_out) = (series.len(), series.len());
         (report.gaps, report.missing) = series.gaps();
+        let FirstCandles { uncovered, quarantined, .. } = found;
         Ok(CachedCandles { series, report, uncovered, quarantined })
     }
 
-    /// The first candles of a range, what of it is not covered, and damaged files.
+    /// The first candles of a range.
     pub(crate) fn read_first(
         &self,
         key: &CacheKey,
         wanted: &Range<Timestamp>,
         most: usize,
-    ) -> CacheResult<(Vec<Candle>, Vec<Range<Timestamp>>, Vec<Quarantined>)> {
+    ) -> CacheResult<FirstCandles> {
         let found = self.in_folder(key, |folder| {
             let candles = read(folder, wanted, most)?;
             let uncovered = folder.manifest().coverage().missing(wanted);
-            Ok((candles, uncovered, std::mem::take(&mut folder.quarantined)))
+            let quarantined = std::mem::take(&mut folder.quarantined);
+            Ok(FirstCandles { candles, uncovered, quarantined })
         })?;
-        let nothing = || (Vec::new(), Coverage::default().missing(wanted), Vec::new());
-        Ok(found.unwrap_or_else(nothing))
+        Ok(found.unwrap_or_else(|| FirstCandles {
+            candles: Vec::new(),
+            uncovered: Coverage::default().missing(wanted),
+            quarantined: Vec::new(),
+        }))
     }
 
     /// The last candles before an instant, as far back as the cache knows without a hole.

@@ -86,7 +86,7 @@ impl<S: CandleSource> CachedSource<S> {
         Ok(page)
     }
 
-    async fn from_since(
+    async fn first_from(
         &self,
         key: &CacheKey,
         request: &CandleRequest,
@@ -101,10 +101,10 @@ impl<S: CandleSource> CachedSource<S> {
             let coverage = self.cache.coverage(key)?;
             if let Some(known) = coverage.around(cursor) {
                 let part = cursor..known.end.min(until);
-                let (found, uncovered, _) = self.cache.read_first(key, &part, left)?;
+                let found = self.cache.read_first(key, &part, left)?;
                 // A damaged file has just become a hole: look again.
-                if uncovered.is_empty() {
-                    candles.extend(found);
+                if found.uncovered.is_empty() {
+                    candles.extend(found.candles);
                     cursor = part.end;
                 }
                 continue;
@@ -174,7 +174,7 @@ impl<S: CandleSource> CandleSource for CachedSource<S> {
                 self.cache.describe(&key, &self.metadata)?;
             }
             match request.since {
-                Some(since) => self.from_since(&key, request, since).await,
+                Some(since) => self.first_from(&key, request, since).await,
                 None => self.newest(&key, request).await,
             }
         })
