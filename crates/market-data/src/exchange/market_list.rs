@@ -15,7 +15,7 @@ use super::hint::closest;
 use super::http_request::{HttpRequest, Method};
 use super::market::{Market, MarketType};
 use super::message::message_of;
-use super::record::{Body, ListRequest, MarketRule, OneOrMany};
+use super::record::{Body, ListRequest, MarketRule, OneOrMany, WhenMissing};
 use super::request::ListNames;
 use super::request_key::RequestKey;
 
@@ -284,7 +284,12 @@ impl Exchange {
                 other => other.get(&step),
             };
             let Some(inner) = inner else {
-                return Err(self.malformed(Some(&step), "the list of markets is missing"));
+                return match rule.when_missing {
+                    WhenMissing::Empty => Ok(()),
+                    WhenMissing::Malformed => {
+                        Err(self.malformed(Some(&step), "the list of markets is missing"))
+                    }
+                };
             };
             rows = inner;
         }
@@ -318,6 +323,7 @@ impl Exchange {
                 rows.iter().enumerate().try_for_each(|(at, (key, row))| take(row, Some(key), at))
             }
             Json::Null => Ok(()),
+            _ if rule.when_missing == WhenMissing::Empty => Ok(()),
             _ => Err(self.malformed(None, "the list of markets is no list")),
         }
     }

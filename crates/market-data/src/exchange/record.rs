@@ -223,6 +223,9 @@ pub(super) struct MarketRule {
     pub(super) also: Vec<ListRequest>,
     #[serde(default)]
     pub(super) rows: Vec<Template>,
+    /// What a list that is not there means.
+    #[serde(default)]
+    pub(super) when_missing: WhenMissing,
     #[serde(default)]
     pub(super) keyed: bool,
     #[serde(default)]
