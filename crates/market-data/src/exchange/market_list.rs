@@ -25,7 +25,7 @@ use super::request_key::RequestKey;
 pub struct MarketList {
     /// The markets, in the order of the exchange's lists.
     pub markets: Vec<Market>,
-    /// Rows without an id or a currency.
+    /// Rows without an id, a currency or a type.
     pub skipped: usize,
 }
 
@@ -397,7 +397,9 @@ impl<'a> MarketRowNames<'a> {
             return Ok(Taken::Incomplete);
         };
         let (settle_id, settle) = self.currency_of("settle", rule.settle.as_ref())?.unzip();
-        let market_type = self.text("type", &rule.market_type)?.unwrap_or_default();
+        let Some(market_type) = self.text("type", &rule.market_type)? else {
+            return Ok(Taken::Incomplete);
+        };
         let Some(market_type) = MarketType::parse(&market_type) else {
             return Err(("type", ExpressionError::new(format!("{market_type:?} is no type"))));
         };
@@ -421,6 +423,8 @@ impl<'a> MarketRowNames<'a> {
                 symbol
             }
         };
+        // A few spot markets name a settlement currency too.
+        let contract_settle = settle.as_ref().filter(|_| market_type != MarketType::Spot);
         let linear = self.flag("linear", rule.linear.as_ref())?;
         let inverse = self.flag("inverse", rule.inverse.as_ref())?;
         let mut extra = BTreeMap::new();
@@ -432,8 +436,8 @@ impl<'a> MarketRowNames<'a> {
         Ok(Taken::Market(Box::new(Market {
             id,
             symbol,
-            linear: linear.or_else(|| settle.as_ref().map(|settle| *settle == quote)),
-            inverse: inverse.or_else(|| settle.as_ref().map(|settle| *settle == base)),
+            linear: linear.or_else(|| contract_settle.map(|settle| *settle == quote)),
+            inverse: inverse.or_else(|| contract_settle.map(|settle| *settle == base)),
             base_id: self.optional("base_id", rule.base_id.as_ref())?.unwrap_or(base_id),
             quote_id: self.optional("quote_id", rule.quote_id.as_ref())?.unwrap_or(quote_id),
             settle_id: self.optional("settle_id", rule.settle_id.as_ref())?.or(settle_id),
