@@ -1,4 +1,4 @@
-//! Where the examples' candles come from: a file, or the simulator.
+//! Where the examples' candles come from: a file, an exchange, or the simulator.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,24 +7,32 @@ use anyhow::{Context, Result};
 use forecastle::core::{CandleSeries, RepairReport, Symbol, Timeframe};
 use forecastle::market_data::{ReadOptions, Simulator, SimulatorParams, read_candles};
 
+#[path = "exchange.rs"]
+mod exchange;
+
 /// Chooses the candles.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CandleArgs {
     /// CSV (plain or gzip) or, with the feature `parquet`, Parquet
     #[arg(long, value_name = "FILE", conflicts_with = "simulate")]
     candles: Option<PathBuf>,
+    /// Download the candles of `--symbol` from this exchange, by CCXT's id
+    #[arg(long, value_name = "ID", conflicts_with_all = ["simulate", "candles"], requires = "symbol")]
+    exchange: Option<String>,
     /// Simulate candles from this seed; the default, with seed 7
     #[arg(long, value_name = "SEED")]
     simulate: Option<u64>,
-    /// Market of the file's candles [default: from the file]
+    /// Market, by CCXT's symbol [default: from the file]
     #[arg(long)]
     symbol: Option<Symbol>,
-    /// Timeframe of the file's candles [default: from the file]
+    /// How long each candle lasts [default: from the file; 1h from an exchange]
     #[arg(long)]
     timeframe: Option<Timeframe>,
-    /// Use the last N candles only (simulated: so many, 5000 when absent)
+    /// Use the last N candles only (simulated: so many, 5000 when absent; from an exchange 2000)
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    #[command(flatten)]
+    download: exchange::DownloadArgs,
 }
 
 /// Candles, and what to say about them.
@@ -64,6 +72,9 @@ impl fmt::Display for Input {
 
 impl CandleArgs {
     pub(crate) fn load(&self) -> Result<Input> {
+        if let Some(id) = &self.exchange {
+            return self.fetch(id);
+        }
         let Some(path) = &self.candles else {
             let seed = self.simulate.unwrap_or(7);
             let n = self.limit.unwrap_or(5_000);
@@ -85,5 +96,20 @@ impl CandleArgs {
             None => loaded.series,
         };
         Ok(Input { series, repairs: loaded.report, source: path.display().to_string() })
+    }
+
+    fn fetch(&self, id: &str) -> Result<Input> {
+        let symbol = self.symbol.as_ref().context("--exchange wants --symbol")?.to_string();
+        let timeframe = self.timeframe.unwrap_or(Timeframe::HOUR);
+        let limit = match (self.limit, self.download.since) {
+            (None, None) => Some(2_000),
+            (limit, _) => limit,
+        };
+        let done = self.download.download(id, &symbol, timeframe, limit)?;
+        let mut source = format!("from {id}");
+        if let Some(reason) = &done.report.truncated {
+            source = format!("{source}, {reason}");
+        }
+        Ok(Input { series: done.series, repairs: done.report.repair, source })
     }
 }

@@ -88,6 +88,11 @@ impl Exchange {
         &self.record.name
     }
 
+    /// The exchange whose record it inherits: the same code behind another name.
+    pub fn inherits(&self) -> Option<&str> {
+        self.record.inherits.as_deref()
+    }
+
     /// What a user should know about it, in one line.
     pub fn note(&self) -> Option<&str> {
         self.record.note.as_deref()
