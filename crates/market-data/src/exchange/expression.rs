@@ -176,6 +176,8 @@ mod tests {
             ("int('12') + 1", "13"),
             ("pow10(3)", "1000"),
             ("one_of(id, 'A', 'BTC-USDT-SWAP')", "true"),
+            ("map(id, 'A', 'first', 'BTC-USDT-SWAP', 'second')", "second"),
+            ("map(t, 'A', 'first')", "1759881612345"),
         ] {
             assert_eq!(evaluate(text, &row), expected, "{text}");
         }

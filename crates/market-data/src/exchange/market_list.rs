@@ -1,22 +1,21 @@
 //! From an exchange's own lists to markets with CCXT's names.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::collections::{BTreeMap, HashSet};
 
-use forecastle_core::Timestamp;
 use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::definition::Exchange;
 use super::error::{ExchangeError, ExchangeResult};
-use super::expression::{ExpressionError, Names, Template, Value};
+use super::expression::{ExpressionError, Names, Value};
 use super::hint::closest;
-use super::http_request::{HttpRequest, Method};
-use super::market::{Market, MarketType};
+use super::http_request::HttpRequest;
+use super::market::Market;
+use super::market_calls::EachRow;
+use super::market_row::{MarketRowNames, Taken};
 use super::message::message_of;
-use super::record::{Body, ListRequest, MarketRule, OneOrMany, WhenMissing};
-use super::request::ListNames;
+use super::record::{MarketRule, WhenMissing};
 use super::request_key::RequestKey;
 
 /// Holds the markets of an exchange, and how many rows of its lists named none.
@@ -25,7 +24,7 @@ use super::request_key::RequestKey;
 pub struct MarketList {
     /// The markets, in the order of the exchange's lists.
     pub markets: Vec<Market>,
-    /// Rows without an id, a currency or a type.
+    /// Rows without an id or a currency, or of a type that is not known.
     pub skipped: usize,
 }
 
@@ -47,82 +46,6 @@ impl MarketList {
 }
 
 impl Exchange {
-    /// Makes the requests that list the markets, each once.
-    ///
-    /// # Errors
-    /// - [`ExchangeError::Record`] when the record is wrong.
-    pub fn market_requests(&self) -> ExchangeResult<Vec<HttpRequest>> {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = i64::try_from(since_1970.as_millis()).unwrap_or_default();
-        self.market_requests_at(Timestamp::from_millis(now))
-    }
-
-    /// Makes the requests that list the markets at a given time: a few exchanges want it told.
-    ///
-    /// # Errors
-    /// - [`ExchangeError::Record`] when the record is wrong.
-    pub fn market_requests_at(&self, now: Timestamp) -> ExchangeResult<Vec<HttpRequest>> {
-        let mut requests: Vec<HttpRequest> = Vec::new();
-        for rule in &self.record.markets {
-            let calls = self.calls(rule, Some(now))?;
-            for request in calls.main.into_iter().chain(calls.also) {
-                if !requests.iter().any(|known| known.asks_the_same_as(&request)) {
-                    requests.push(request);
-                }
-            }
-        }
-        Ok(requests)
-    }
-
-    /// The request for the next page of a list, after one of its pages.
-    ///
-    /// # Errors
-    /// - [`ExchangeError::Malformed`] when the answer is no JSON.
-    pub fn next_market_request(
-        &self,
-        request: &HttpRequest,
-        body: &[u8],
-    ) -> ExchangeResult<Option<HttpRequest>> {
-        for rule in &self.record.markets {
-            let Some(next) = &rule.next else { continue };
-            let name = next.query.as_deref().or(next.body.as_deref()).unwrap_or_default();
-            let varying = self.varying(rule)?;
-            let key = RequestKey::of(request).without_all(&varying);
-            let calls = self.calls(rule, None)?.main;
-            if !calls.iter().any(|c| RequestKey::of(c).without_all(&varying) == key) {
-                continue;
-            }
-            let root = self.json(body)?;
-            let names = AnswerNames { exchange: self, root: &root };
-            let Some(value) = self.text("next.from", &next.from, &names)? else {
-                return Ok(None);
-            };
-            if value.is_empty() {
-                return Ok(None);
-            }
-            let mut following = request.clone();
-            if next.query.is_some() {
-                following.url = without_parameter(&following.url, name);
-                let separator = if following.url.contains('?') { '&' } else { '?' };
-                let value = percent_encoding::utf8_percent_encode(
-                    &value,
-                    percent_encoding::NON_ALPHANUMERIC,
-                );
-                following.url = format!("{}{separator}{name}={value}", following.url);
-            } else if let Some(text) = &following.body {
-                let mut fields: Json = self.json(text.as_bytes())?;
-                let value = self.evaluate("next.from", &next.from, &names)?.to_json();
-                if let (Json::Object(fields), Some(value)) = (&mut fields, value) {
-                    fields.insert(name.to_owned(), value);
-                }
-                following.body = Some(fields.to_string());
-            }
-            // A list that points at the same page for ever would never end.
-            return Ok((!following.asks_the_same_as(request)).then_some(following));
-        }
-        Ok(None)
-    }
-
     /// Reads the markets of all answers, each beside the request it answers.
     ///
     /// # Errors
@@ -137,21 +60,24 @@ impl Exchange {
         let mut list = MarketList::default();
         for (index, rule) in self.record.markets.iter().enumerate() {
             let place = |field: &str| format!("markets[{index}].{field}");
-            let calls = self.calls(rule, None)?;
             let varying = self.varying(rule)?;
             let key = |request: &HttpRequest| RequestKey::of(request).without_all(&varying);
-            let main: Vec<RequestKey> = calls.main.iter().map(key).collect();
-            let answered: Vec<RequestKey> =
-                parsed.iter().map(|(answered, _)| answered.clone().without_all(&varying)).collect();
-            let mut also: Vec<&Json> = Vec::with_capacity(calls.also.len());
-            for request in &calls.also {
+            let answered: Vec<(RequestKey, &Json)> = parsed
+                .iter()
+                .map(|(answered, root)| (answered.clone().without_all(&varying), root))
+                .collect();
+            let answer = |request: &HttpRequest| {
                 let key = key(request);
-                let answer = answered.iter().zip(&parsed).find(|(answered, _)| **answered == key);
-                also.push(answer.map_or(&Json::Null, |(_, (_, root))| root));
-            }
-            for (answered, (_, root)) in answered.iter().zip(&parsed) {
-                if main.contains(answered) {
-                    self.markets_of(rule, &place, root, &also, &mut list)?;
+                answered.iter().find(|(answered, _)| *answered == key).map(|(_, root)| *root)
+            };
+            let requests = self.also(rule, None)?;
+            let also: Vec<&Json> =
+                requests.iter().map(|request| answer(request).unwrap_or(&Json::Null)).collect();
+            for (request, about) in self.main_calls(rule, &answer)? {
+                let key = key(&request);
+                for (_, root) in answered.iter().filter(|(answered, _)| *answered == key) {
+                    let answer = Answer { root, also: &also, about: about.as_ref() };
+                    self.markets_of(rule, &place, &answer, &mut list)?;
                 }
             }
         }
@@ -191,94 +117,25 @@ impl Exchange {
         }
     }
 
-    fn json(&self, body: &[u8]) -> ExchangeResult<Json> {
+    pub(super) fn json(&self, body: &[u8]) -> ExchangeResult<Json> {
         serde_json::from_slice(body).map_err(|e| {
             let html = body.trim_ascii_start().first() == Some(&b'<');
             self.malformed(None, if html { message_of(body) } else { e.to_string() })
         })
     }
 
-    /// The parameters that differ from call to call: the page and what depends on the clock.
-    fn varying<'r>(&self, rule: &'r MarketRule) -> ExchangeResult<Vec<&'r str>> {
-        let names = ListNames { exchange: self, given: BTreeMap::from([("now", Value::Absent)]) };
-        let next = rule.next.as_ref().and_then(|n| n.query.as_deref().or(n.body.as_deref()));
-        let mut varying: Vec<&str> = next.into_iter().collect();
-        let queries = std::iter::once(&rule.query).chain(rule.also.iter().map(|also| &also.query));
-        for (name, OneOrMany(values)) in queries.flatten() {
-            for value in values {
-                if self.text("markets.query", value, &names)?.is_none() {
-                    varying.push(name);
-                }
-            }
-        }
-        Ok(varying)
-    }
-
-    fn calls(&self, rule: &MarketRule, now: Option<Timestamp>) -> ExchangeResult<Calls> {
-        let main = ListCall {
-            method: rule.method,
-            host: &rule.host,
-            path: &rule.path,
-            query: &rule.query,
-            body: rule.body.as_ref(),
-        };
-        let mut also = Vec::new();
-        for ListRequest { method, host, path, query, body } in &rule.also {
-            let call = ListCall { method: *method, host, path, query, body: body.as_ref() };
-            also.extend(self.expand(&call, now)?);
-        }
-        Ok(Calls { main: self.expand(&main, now)?, also })
-    }
-
-    /// One request for every combination of values.
-    fn expand(
-        &self,
-        call: &ListCall<'_>,
-        now: Option<Timestamp>,
-    ) -> ExchangeResult<Vec<HttpRequest>> {
-        const MOST: usize = 64;
-        let now = now.map_or(Value::Absent, |now| Value::Int(now.as_millis().into()));
-        let names = ListNames { exchange: self, given: BTreeMap::from([("now", now)]) };
-        let mut combinations: Vec<Vec<(&str, String)>> = vec![Vec::new()];
-        for (name, OneOrMany(values)) in call.query {
-            let mut longer = Vec::new();
-            for combination in &combinations {
-                for value in values {
-                    let mut combination = combination.clone();
-                    let value = self.text("markets.query", value, &names)?;
-                    combination.extend(value.map(|value| (name.as_str(), value)));
-                    longer.push(combination);
-                }
-            }
-            combinations = longer;
-            if combinations.len() > MOST {
-                return Err(self.wrong_record("markets.query", "too many combinations"));
-            }
-        }
-        let mut requests = Vec::with_capacity(combinations.len());
-        for parameters in &combinations {
-            let body = match call.body {
-                Some(body) => self.body(body, &names)?.map(|body| body.to_string()),
-                None => None,
-            };
-            let (host, path) = (call.host, call.path);
-            requests.push(self.assemble(call.method, host, path, parameters, body, &names)?);
-        }
-        Ok(requests)
-    }
-
     fn markets_of(
         &self,
         rule: &MarketRule,
         place: &dyn Fn(&str) -> String,
-        root: &Json,
-        also: &[&Json],
+        answer: &Answer<'_>,
         list: &mut MarketList,
     ) -> ExchangeResult<()> {
-        let answer = AnswerNames { exchange: self, root };
+        let Answer { root, also, about } = *answer;
+        let names = AnswerNames { exchange: self, root };
         let mut rows = root;
         for step in &rule.rows {
-            let step = self.text(&place("rows"), step, &answer)?.unwrap_or_default();
+            let step = self.text(&place("rows"), step, &names)?.unwrap_or_default();
             let inner = match rows {
                 Json::Array(list) => step.parse().ok().and_then(|at: usize| list.get(at)),
                 other => other.get(&step),
@@ -293,6 +150,11 @@ impl Exchange {
             };
             rows = inner;
         }
+        let mut listed: HashSet<String> = if rule.distinct {
+            list.markets.iter().map(|market| market.symbol.clone()).collect()
+        } else {
+            HashSet::new()
+        };
         let mut take = |row: &Json, key: Option<&str>, at: usize| -> ExchangeResult<()> {
             let names = MarketRowNames {
                 exchange: self,
@@ -302,13 +164,16 @@ impl Exchange {
                 index: at,
                 root,
                 also,
+                about,
                 known: RefCell::default(),
             };
             let market =
                 names.market().map_err(|(field, e)| self.wrong_record(&place(field), e))?;
             match market {
                 Taken::Market(market) if self.record.lists(market.market_type) => {
-                    list.markets.push(*market);
+                    if !rule.distinct || listed.insert(market.symbol.clone()) {
+                        list.markets.push(*market);
+                    }
                 }
                 Taken::Market(_) | Taken::Filtered => {}
                 Taken::Incomplete => list.skipped += 1,
@@ -329,23 +194,11 @@ impl Exchange {
     }
 }
 
-struct Calls {
-    main: Vec<HttpRequest>,
-    also: Vec<HttpRequest>,
-}
-
-struct ListCall<'r> {
-    method: Method,
-    host: &'r Template,
-    path: &'r Template,
-    query: &'r BTreeMap<String, OneOrMany>,
-    body: Option<&'r Body>,
-}
-
-enum Taken {
-    Market(Box<Market>),
-    Filtered,
-    Incomplete,
+/// One answer beside those that complete it.
+struct Answer<'a> {
+    root: &'a Json,
+    also: &'a [&'a Json],
+    about: Option<&'a EachRow>,
 }
 
 /// The names of an answer: its fields.
@@ -365,216 +218,4 @@ impl<'a> Names<'a> for AnswerNames<'a> {
     fn currency(&self, code: &str) -> String {
         self.exchange.currency(code)
     }
-}
-
-/// The names of one row of a list.
-struct MarketRowNames<'a> {
-    exchange: &'a Exchange,
-    rule: &'a MarketRule,
-    row: &'a Json,
-    key: Option<&'a str>,
-    index: usize,
-    root: &'a Json,
-    also: &'a [&'a Json],
-    /// The rule's own names, once they were asked for; `None` while being found.
-    known: RefCell<BTreeMap<&'a str, Option<Value<'a>>>>,
-}
-
-type Failed = (&'static str, ExpressionError);
-
-impl<'a> MarketRowNames<'a> {
-    fn market(&'a self) -> Result<Taken, Failed> {
-        let rule = self.rule;
-        if let Some(filter) = &rule.filter
-            && !self.value("where", filter)?.is_true()
-        {
-            return Ok(Taken::Filtered);
-        }
-        let id = self.text("id", &rule.id)?;
-        let base = self.currency_of("base", Some(&rule.base))?;
-        let quote = self.currency_of("quote", Some(&rule.quote))?;
-        let (Some(id), Some((base_id, base)), Some((quote_id, quote))) = (id, base, quote) else {
-            return Ok(Taken::Incomplete);
-        };
-        let (settle_id, settle) = self.currency_of("settle", rule.settle.as_ref())?.unzip();
-        let Some(market_type) = self.text("type", &rule.market_type)? else {
-            return Ok(Taken::Incomplete);
-        };
-        let Some(market_type) = MarketType::parse(&market_type) else {
-            return Err(("type", ExpressionError::new(format!("{market_type:?} is no type"))));
-        };
-        let expiry = self.whole("expiry", rule.expiry.as_ref())?.filter(|ms| *ms > 0);
-        let strike = self.number("strike", rule.strike.as_ref())?;
-        let option_type = self.optional("option_type", rule.option_type.as_ref())?;
-        let symbol = match self.optional("symbol", rule.symbol.as_ref())? {
-            Some(symbol) => symbol,
-            None => {
-                let mut symbol = format!("{base}/{quote}");
-                if let Some(settle) = &settle {
-                    symbol = format!("{symbol}:{settle}");
-                }
-                if let Some(expiry) = expiry.filter(|_| market_type != MarketType::Swap) {
-                    symbol = format!("{symbol}-{}", date_of(expiry));
-                }
-                if let (Some(strike), Some(option_type)) = (strike, &option_type) {
-                    let letter = if option_type == "put" { "P" } else { "C" };
-                    symbol = format!("{symbol}-{strike}-{letter}");
-                }
-                symbol
-            }
-        };
-        // A few spot markets name a settlement currency too.
-        let contract_settle = settle.as_ref().filter(|_| market_type != MarketType::Spot);
-        let linear = self.flag("linear", rule.linear.as_ref())?;
-        let inverse = self.flag("inverse", rule.inverse.as_ref())?;
-        let mut extra = BTreeMap::new();
-        for (name, template) in &rule.extra {
-            if let Some(value) = self.text("extra", template)? {
-                extra.insert(name.clone(), value);
-            }
-        }
-        Ok(Taken::Market(Box::new(Market {
-            id,
-            symbol,
-            linear: linear.or_else(|| contract_settle.map(|settle| *settle == quote)),
-            inverse: inverse.or_else(|| contract_settle.map(|settle| *settle == base)),
-            base_id: self.optional("base_id", rule.base_id.as_ref())?.unwrap_or(base_id),
-            quote_id: self.optional("quote_id", rule.quote_id.as_ref())?.unwrap_or(quote_id),
-            settle_id: self.optional("settle_id", rule.settle_id.as_ref())?.or(settle_id),
-            base,
-            quote,
-            settle,
-            market_type,
-            active: self.flag("active", rule.active.as_ref())?,
-            contract_size: self.number("contract_size", rule.contract_size.as_ref())?,
-            expiry: expiry.map(Timestamp::from_millis),
-            strike,
-            option_type,
-            extra,
-        })))
-    }
-
-    fn value(&'a self, field: &'static str, template: &'a Template) -> Result<Value<'a>, Failed> {
-        template.value(self).map_err(|e| (field, e))
-    }
-
-    fn text(
-        &'a self,
-        field: &'static str,
-        template: &'a Template,
-    ) -> Result<Option<String>, Failed> {
-        Ok(self.value(field, template)?.to_text().filter(|text| !text.is_empty()))
-    }
-
-    /// A currency's own name and its unified code; `raw(…)` is a unified code already.
-    fn currency_of(
-        &'a self,
-        field: &'static str,
-        template: Option<&'a Template>,
-    ) -> Result<Option<(String, String)>, Failed> {
-        let Some(template) = template else { return Ok(None) };
-        let value = self.value(field, template)?;
-        let Some(id) = value.to_text().filter(|id| !id.is_empty()) else {
-            return Ok(None);
-        };
-        let code = match value {
-            Value::Raw(code) => code,
-            _ => self.exchange.currency(&id),
-        };
-        Ok(Some((id, code)))
-    }
-
-    fn optional(
-        &'a self,
-        field: &'static str,
-        template: Option<&'a Template>,
-    ) -> Result<Option<String>, Failed> {
-        template.map_or(Ok(None), |template| self.text(field, template))
-    }
-
-    fn flag(
-        &'a self,
-        field: &'static str,
-        template: Option<&'a Template>,
-    ) -> Result<Option<bool>, Failed> {
-        let Some(template) = template else { return Ok(None) };
-        let value = self.value(field, template)?;
-        Ok((!value.is_absent()).then(|| value.is_true()))
-    }
-
-    fn number(
-        &'a self,
-        field: &'static str,
-        template: Option<&'a Template>,
-    ) -> Result<Option<f64>, Failed> {
-        let Some(template) = template else { return Ok(None) };
-        Ok(self.value(field, template)?.as_number())
-    }
-
-    fn whole(
-        &'a self,
-        field: &'static str,
-        template: Option<&'a Template>,
-    ) -> Result<Option<i64>, Failed> {
-        let Some(template) = template else { return Ok(None) };
-        let whole = self.value(field, template)?.as_int();
-        Ok(whole.and_then(|whole| i64::try_from(whole).ok()))
-    }
-
-    fn own(&self, name: &str) -> Result<Option<Value<'a>>, ExpressionError> {
-        let Some((name, template)) = self.rule.names.get_key_value(name) else {
-            return Ok(None);
-        };
-        if let Some(known) = self.known.borrow().get(name.as_str()) {
-            let circle = || ExpressionError::new(format!("`{name}` needs itself"));
-            return known.clone().ok_or_else(circle).map(Some);
-        }
-        self.known.borrow_mut().insert(name, None);
-        let value = template.value(self)?;
-        self.known.borrow_mut().insert(name, Some(value.clone()));
-        Ok(Some(value))
-    }
-}
-
-impl<'a> Names<'a> for MarketRowNames<'a> {
-    fn name(&self, name: &str) -> Result<Value<'a>, ExpressionError> {
-        if let Some(value) = self.own(name)? {
-            return Ok(value);
-        }
-        Ok(match name {
-            "@key" => self.key.map_or(Value::Absent, Value::text),
-            "@index" => Value::Int(i128::try_from(self.index).unwrap_or_default()),
-            "@row" => Value::of(self.row),
-            "@root" => Value::of(self.root),
-            "@responses" => Value::Absent,
-            _ => match name.strip_prefix("@response") {
-                Some(number) => {
-                    let at: Option<usize> = number.parse().ok();
-                    let answer = at.and_then(|at| self.also.get(at));
-                    answer.map_or(Value::Absent, |json| Value::of(json))
-                }
-                None => self.row.get(name).map_or(Value::Absent, Value::of),
-            },
-        })
-    }
-
-    fn currency(&self, code: &str) -> String {
-        self.exchange.currency(code)
-    }
-}
-
-/// An address without one parameter of its query.
-fn without_parameter(url: &str, name: &str) -> String {
-    let Some((address, query)) = url.split_once('?') else {
-        return url.to_owned();
-    };
-    let is_it = |pair: &str| pair.split_once('=').map_or(pair, |(name, _)| name) == name;
-    let kept: Vec<&str> = query.split('&').filter(|pair| !is_it(pair)).collect();
-    if kept.is_empty() { address.to_owned() } else { format!("{address}?{}", kept.join("&")) }
-}
-
-/// `260327` for a time.
-fn date_of(millis: i64) -> String {
-    let instant = jiff::Timestamp::from_millisecond(millis);
-    instant.map(|instant| instant.strftime("%y%m%d").to_string()).unwrap_or_default()
 }

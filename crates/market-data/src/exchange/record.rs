@@ -222,6 +222,9 @@ pub(super) struct MarketRule {
     #[serde(default)]
     pub(super) also: Vec<ListRequest>,
     #[serde(default)]
+    /// Another list: this rule makes one request for each of its rows.
+    #[serde(default)]
+    pub(super) each: Option<Each>,
     pub(super) rows: Vec<Template>,
     /// What a list that is not there means.
     #[serde(default)]
@@ -235,6 +238,9 @@ pub(super) struct MarketRule {
     #[serde(default, rename = "let")]
     pub(super) names: BTreeMap<String, Template>,
     pub(super) id: Template,
+    /// Whether a symbol that is listed already is left out.
+    #[serde(default)]
+    pub(super) distinct: bool,
     pub(super) base: Template,
     pub(super) quote: Template,
     #[serde(default)]
@@ -270,7 +276,28 @@ pub(super) struct MarketRule {
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct ListRequest {
     #[serde(default)]
+/// A list whose rows give one request each.
     pub(super) method: Method,
+#[serde(deny_unknown_fields)]
+pub(super) struct Each {
+    #[serde(default)]
+    pub(super) method: Method,
+    pub(super) host: Template,
+    pub(super) path: Template,
+    #[serde(default)]
+    pub(super) query: BTreeMap<String, OneOrMany>,
+    #[serde(default)]
+    pub(super) body: Option<Body>,
+    #[serde(default)]
+    pub(super) rows: Vec<String>,
+    #[serde(default, rename = "where")]
+    pub(super) filter: Option<Template>,
+    /// What the requests call `@each`.
+    pub(super) value: Template,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
     pub(super) host: Template,
     pub(super) path: Template,
     #[serde(default)]

@@ -44,6 +44,13 @@ impl RequestKey {
         }
     }
 
+    /// What a parameter of the query or else a field of the body says.
+    pub(super) fn given(&self, name: &str) -> Option<Json> {
+        let parameter = self.parameters.iter().find(|(parameter, _)| parameter == name);
+        let field = || self.body.as_ref().and_then(|body| body.get(name)).cloned();
+        parameter.map(|(_, value)| Json::String(value.clone())).or_else(field)
+    }
+
     /// This key without some parameters of the query and fields of the body.
     pub(super) fn without_all(mut self, names: &[&str]) -> Self {
         self.parameters.retain(|(parameter, _)| !names.contains(&&**parameter));

@@ -138,7 +138,7 @@ impl ExchangeClient {
                 Ok(body.to_vec())
             });
             let (body, _) = body.await?;
-            waiting.extend(self.exchange.next_market_request(&request, &body)?);
+            waiting.extend(self.exchange.following_market_requests(&request, &body)?);
             answers.push((request, body));
         }
         self.exchange.parse_markets(&answers)

@@ -45,10 +45,11 @@ pub(in crate::exchange) enum Function {
     First,
     Last,
     IndexOf,
+    Map,
 }
 
 /// Name, function, fewest and most arguments.
-const FUNCTIONS: [(&str, Function, usize, usize); 36] = [
+const FUNCTIONS: [(&str, Function, usize, usize); 37] = [
     ("min", Function::Min, 1, 8),
     ("max", Function::Max, 1, 8),
     ("floor", Function::Floor, 2, 2),
@@ -85,6 +86,7 @@ const FUNCTIONS: [(&str, Function, usize, usize); 36] = [
     ("first", Function::First, 1, 1),
     ("last", Function::Last, 1, 1),
     ("index_of", Function::IndexOf, 2, 2),
+    ("map", Function::Map, 3, 65),
 ];
 
 impl Function {
@@ -114,6 +116,7 @@ pub(super) fn call<'a>(
             let (wanted, rest) = values.split_first().unwrap_or((&Value::Absent, &[]));
             return Ok(Value::Bool(rest.iter().any(|value| equal(value, wanted))));
         }
+        Function::Map => return Ok(mapped(values)),
         _ => {}
     }
     let mut values = values.into_iter();
@@ -242,6 +245,18 @@ fn extreme(values: Vec<Value<'_>>, least: bool) -> Result<Value<'_>, ExpressionE
         }
     }
     Ok(best.unwrap_or(Value::Absent))
+}
+
+/// The first value, or what stands after its equal among the others.
+fn mapped(values: Vec<Value<'_>>) -> Value<'_> {
+    let mut values = values.into_iter();
+    let wanted = values.next().unwrap_or(Value::Absent);
+    while let (Some(from), Some(to)) = (values.next(), values.next()) {
+        if equal(&from, &wanted) {
+            return to;
+        }
+    }
+    wanted
 }
 
 fn integer(value: &Value<'_>) -> Result<i128, ExpressionError> {
