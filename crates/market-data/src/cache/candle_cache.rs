@@ -38,8 +38,8 @@ use super::{
 /// - **One at a time**: each call locks the series it works on against all threads and processes.
 ///   Others wait for it, at most [`with_lock_wait`](Self::with_lock_wait).
 ///
-/// Clones share nothing but files and settings, and may be used from any thread. The calls block
-/// for the time of small file operations.
+/// A cache is cheap to clone and may be used from any thread. The calls block for the time of small
+/// file operations.
 ///
 /// # Examples
 /// ```
