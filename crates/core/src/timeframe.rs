@@ -215,7 +215,7 @@ impl FromStr for Timeframe {
             Some('d') => TimeUnit::Day,
             Some('w') => TimeUnit::Week,
             Some('M') => TimeUnit::Month,
-            Some('y') => TimeUnit::Year,
+            Some('y' | 'Y') => TimeUnit::Year,
             _ => return Err(refuse()),
         };
         let digits = text.get(..text.len() - 1).unwrap_or_default();
@@ -258,6 +258,7 @@ mod tests {
         for text in ["1s", "1m", "3m", "15m", "1h", "12h", "1d", "3d", "1w", "1M", "3M", "1y"] {
             assert_eq!(timeframe(text).to_string(), text);
         }
+        assert_eq!(timeframe("1Y"), timeframe("1y"));
         for text in ["", "m", "0m", "-1h", "1", "1x", "+5m", "1 h", "99999999999h", "1é"] {
             assert!(text.parse::<Timeframe>().is_err(), "{text}");
         }

@@ -148,6 +148,9 @@ pub enum Paging {
 pub(super) struct Response {
     #[serde(default)]
     pub(super) rows: Vec<Template>,
+    /// Further places where the rows may be.
+    #[serde(default)]
+    pub(super) or_rows: Vec<Vec<Template>>,
     pub(super) layout: Layout,
     pub(super) time: Column,
     pub(super) open: Column,
@@ -219,12 +222,12 @@ pub(super) struct MarketRule {
     pub(super) query: BTreeMap<String, OneOrMany>,
     #[serde(default)]
     pub(super) body: Option<Body>,
-    #[serde(default)]
-    pub(super) also: Vec<ListRequest>,
-    #[serde(default)]
     /// Another list: this rule makes one request for each of its rows.
     #[serde(default)]
     pub(super) each: Option<Each>,
+    #[serde(default)]
+    pub(super) also: Vec<ListRequest>,
+    #[serde(default)]
     pub(super) rows: Vec<Template>,
     /// What a list that is not there means.
     #[serde(default)]
@@ -235,12 +238,12 @@ pub(super) struct MarketRule {
     pub(super) next: Option<NextPage>,
     #[serde(default, rename = "where")]
     pub(super) filter: Option<Template>,
-    #[serde(default, rename = "let")]
-    pub(super) names: BTreeMap<String, Template>,
-    pub(super) id: Template,
     /// Whether a symbol that is listed already is left out.
     #[serde(default)]
     pub(super) distinct: bool,
+    #[serde(default, rename = "let")]
+    pub(super) names: BTreeMap<String, Template>,
+    pub(super) id: Template,
     pub(super) base: Template,
     pub(super) quote: Template,
     #[serde(default)]
@@ -273,11 +276,8 @@ pub(super) struct MarketRule {
     pub(super) extra: BTreeMap<String, Template>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct ListRequest {
-    #[serde(default)]
 /// A list whose rows give one request each.
-    pub(super) method: Method,
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Each {
     #[serde(default)]
@@ -298,6 +298,9 @@ pub(super) struct Each {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct ListRequest {
+    #[serde(default)]
+    pub(super) method: Method,
     pub(super) host: Template,
     pub(super) path: Template,
     #[serde(default)]

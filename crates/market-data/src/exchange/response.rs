@@ -30,15 +30,25 @@ impl Exchange {
     ) -> ExchangeResult<Vec<RawCandle>> {
         let names = self.names(query)?;
         let response = &names.endpoint.response;
-        let mut path = Vec::with_capacity(response.rows.len());
-        for step in &response.rows {
-            let step = self.text("response.rows", step, &names)?;
-            path.push(step.ok_or_else(|| self.wrong_record("response.rows", "a step is absent"))?);
+        let price = self.shift("response.price_divisor", &response.price_divisor, &names)?;
+        let volume = self.shift("response.volume_divisor", &response.volume_divisor, &names)?;
+        let read = |path: &[String]| {
+            let mut reader = RowReader::new(response);
+            (reader.price, reader.volume) = (price, volume);
+            let outcome = reader.read(path, body);
+            (reader, outcome)
+        };
+        let path = self.path("response.rows", &response.rows, &names)?;
+        let (mut reader, mut outcome) = read(&path);
+        for other in &response.or_rows {
+            if outcome.is_ok() && reader.found {
+                break;
+            }
+            let other = read(&self.path("response.or_rows", other, &names)?);
+            if other.1.is_ok() && other.0.found {
+                (reader, outcome) = other;
+            }
         }
-        let mut reader = RowReader::new(response);
-        reader.price = self.shift("response.price_divisor", &response.price_divisor, &names)?;
-        reader.volume = self.shift("response.volume_divisor", &response.volume_divisor, &names)?;
-        let outcome = reader.read(&path, body);
         if let Err(place) = outcome {
             self.refused(200, body, Some(query))?;
             return Err(self.misread(place, body));
@@ -147,6 +157,20 @@ impl Exchange {
         })
     }
 
+    fn path<'q>(
+        &self,
+        field: &str,
+        steps: &'q [Template],
+        names: &RequestNames<'q>,
+    ) -> ExchangeResult<Vec<String>> {
+        let mut path = Vec::with_capacity(steps.len());
+        for step in steps {
+            let step = self.text(field, step, names)?;
+            path.push(step.ok_or_else(|| self.wrong_record(field, "a step is absent"))?);
+        }
+        Ok(path)
+    }
+
     fn shift(
         &self,
         field: &str,
@@ -230,5 +254,59 @@ impl<'a> Names<'a> for RootNames<'a> {
 
     fn currency(&self, code: &str) -> String {
         self.exchange.currency(code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::Market;
+
+    const RECORD: &str = r#"
+        id = "x"
+        name = "X"
+        rate_limit_ms = 1
+        hosts = { rest = "https://x.io" }
+        timeframes = { 1m = "1m" }
+        errors = { failed = "{code == 7}", message = "{msg}" }
+        [[candles]]
+        kinds = ["spot"]
+        host = "rest"
+        path = "/k"
+        volume = "base"
+        paging = "forward"
+        [candles.response]
+        rows = ["data"]
+        or_rows = [["data", "list"], []]
+        layout = "array"
+        time = 0
+        open = 1
+        high = 2
+        low = 3
+        close = 4
+        volume = 5
+        unit = "ms"
+    "#;
+
+    #[test]
+    fn rows_are_found_in_any_of_their_places_and_an_error_stays_one() {
+        let exchange = Exchange::parse(RECORD).unwrap();
+        let market = Market::from_symbol("AB", "A/B").unwrap();
+        let query =
+            CandleQuery::new(&market, "1m".parse().unwrap(), Timestamp::from_millis(120_000));
+        let rows = "[[60000, 1, 3, 1, 2, 5]]";
+        for body in [
+            format!("{{\"data\": {rows}}}"),
+            format!("{{\"data\": {{\"list\": {rows}}}}}"),
+            rows.to_owned(),
+        ] {
+            let candles = exchange.parse_candles(&query, body.as_bytes()).unwrap();
+            assert_eq!(candles.len(), 1, "{body}");
+            assert_eq!(candles.first().map(|c| c.close), Some(2.0), "{body}");
+        }
+        let said = exchange.parse_candles(&query, b"{\"code\": 7, \"msg\": \"no such pair\"}");
+        assert!(said.unwrap_err().to_string().contains("no such pair"));
+        let malformed = exchange.parse_candles(&query, b"{\"data\": [[60000, 1]]}").unwrap_err();
+        assert!(malformed.to_string().contains("row 1"), "{malformed}");
     }
 }
