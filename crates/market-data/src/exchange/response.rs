@@ -95,14 +95,13 @@ impl Exchange {
             None => query.limit.map(i128::from),
         };
         let most = most.and_then(|most| usize::try_from(most).ok());
-        if let Some(cut_since) = &names.endpoint.cut_since {
-            let since = self.evaluate("cut_since", cut_since, &names)?.as_int();
-            candles
-                .retain(|c| since.is_none_or(|since| i128::from(c.open_time.as_millis()) >= since));
-        }
-        match query.since {
+        let cut_since = match &names.endpoint.cut_since {
+            Some(cut_since) => self.evaluate("cut_since", cut_since, &names)?.as_int(),
+            None => None,
+        };
+        match cut_since.or(query.since.map(|since| since.as_millis().into())) {
             Some(since) => {
-                candles.retain(|candle| candle.open_time >= since);
+                candles.retain(|candle| i128::from(candle.open_time.as_millis()) >= since);
                 candles.truncate(most.unwrap_or(usize::MAX));
             }
             None => {
