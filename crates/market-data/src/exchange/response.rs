@@ -142,7 +142,7 @@ impl Exchange {
         let exchange = self.id().to_owned();
         let text =
             format!("{message} {}", String::from_utf8_lossy(body.get(..512).unwrap_or(body)));
-        let names_any = |words: &[String]| words.iter().any(|word| text.contains(word.as_str()));
+        let names_any = |words: &[String]| words.iter().any(|word| says(&text, word));
         Err(match query {
             _ if names_any(&rules.rate_limited) => {
                 ExchangeError::RateLimited { exchange, retry_after: None, message }
@@ -203,6 +203,18 @@ impl Exchange {
             reason,
         }
     }
+}
+
+/// Whether a text holds a word; a number only where no further digit stands beside it.
+fn says(text: &str, word: &str) -> bool {
+    let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+    text.match_indices(word).any(|(at, found)| {
+        let before = text.get(..at).and_then(|text| text.chars().next_back());
+        let after = text.get(at + found.len()..).and_then(|text| text.chars().next());
+        let begins_inside = digit(word.chars().next()) && digit(before);
+        let ends_inside = digit(word.chars().next_back()) && digit(after);
+        !begins_inside && !ends_inside
+    })
 }
 
 /// Most answers are in order, one way or the other; equal times keep their order.
@@ -286,6 +298,17 @@ mod tests {
         volume = 5
         unit = "ms"
     "#;
+
+    #[test]
+    fn a_code_inside_a_longer_number_is_none() {
+        assert!(says(r#"{"code":429,"t":1}"#, "429"));
+        assert!(says("429 Too Many Requests", "429"));
+        assert!(!says(r#"{"code":7,"t":1760429000}"#, "429"));
+        assert!(!says(r#"{"code":4290}"#, "429"));
+        assert!(says("error -1121: Invalid symbol.", "-1121"));
+        assert!(!says("error -11210", "-1121"));
+        assert!(says("the symbol: invalid", "symbol: invalid"));
+    }
 
     #[test]
     fn rows_are_found_in_any_of_their_places_and_an_error_stays_one() {

@@ -8,7 +8,9 @@ use forecastle_core::{RawCandle, Timeframe, Timestamp};
 use super::download_request::DownloadRequest;
 use super::fetch_report::FetchReport;
 use super::{ExchangeClient, HttpResponse};
-use crate::exchange::{CandleQuery, CandleTerms, ExchangeResult, Market, Paging, VolumeUnit};
+use crate::exchange::{
+    CandleQuery, CandleTerms, ExchangeError, ExchangeResult, Market, Paging, VolumeUnit,
+};
 
 /// Holds one page: all candles that the exchange has within `covered`, oldest first.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,7 +85,12 @@ impl CandlePages {
         );
         report.volume_converted = contract_size(&market, terms.volume).is_some();
         let end = request.until.unwrap_or(Timestamp::from_millis(i64::MAX)).min(now);
+        let newest = CandleQuery::new(&market, request.timeframe, now);
+        // A few exchanges refuse to answer without a start.
+        let windows_only =
+            matches!(client.exchange().candle_request(&newest), Err(ExchangeError::Refused { .. }));
         let walk = match (terms.paging, request.since) {
+            (_, None) if windows_only => Walk::Earlier(end, 0),
             (Paging::Recent, _) | (_, None) if request.until.is_none() => Walk::Newest,
             (Paging::Recent, _) => Walk::Newest,
             (Paging::Backward, _) => Walk::Backward(end),

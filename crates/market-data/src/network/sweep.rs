@@ -198,6 +198,11 @@ async fn try_probe(
     let back = timeframe.nominal_millis().saturating_mul(params.limit.into());
     let since = Timestamp::from_millis(now.as_millis().saturating_sub(back));
     let query = CandleQuery::new(&market, timeframe, now).since(since).limit(params.limit);
+    // A few exchanges want an end too.
+    let query = match exchange.candle_request(&query) {
+        Err(ExchangeError::Refused { .. }) => query.until(now),
+        _ => query,
+    };
     let (candles, response) = client.candles(&query).await?;
     row.latency_ms = Some(response.elapsed.saturating_sub(response.waited).as_secs_f64() * 1e3);
     row.candles = candles.len();
