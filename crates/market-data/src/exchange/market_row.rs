@@ -68,7 +68,9 @@ impl<'a> MarketRowNames<'a> {
                 if let Some(expiry) = expiry.filter(|_| market_type != MarketType::Swap) {
                     symbol = format!("{symbol}-{}", date_of(expiry));
                 }
-                if let (Some(strike), Some(option_type)) = (strike, &option_type) {
+                if let (MarketType::Option, Some(strike), Some(option_type)) =
+                    (market_type, strike, &option_type)
+                {
                     let letter = if option_type == "put" { "P" } else { "C" };
                     symbol = format!("{symbol}-{strike}-{letter}");
                 }
