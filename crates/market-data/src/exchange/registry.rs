@@ -23,6 +23,9 @@ static REGISTRY: LazyLock<BTreeMap<&'static str, Entry>> = LazyLock::new(|| {
     RECORDS.iter().map(entry).collect()
 });
 
+/// No record needs more bytes.
+const LONGEST_RECORD: usize = 1 << 18;
+
 /// A chain of inheritance longer than this is a circle.
 const MAX_ANCESTORS: usize = 4;
 
@@ -74,6 +77,9 @@ fn resolve(file: &str, text: &str) -> ExchangeResult<Record> {
         field: field.to_owned(),
         reason,
     };
+    if text.len() > LONGEST_RECORD {
+        return Err(wrong("syntax", format!("longer than {LONGEST_RECORD} bytes")));
+    }
     let mut table: Table = toml::from_str(text).map_err(|e| wrong("syntax", one_line(&e)))?;
     let mut inherits = table.get("inherits").cloned();
     for _ in 0..MAX_ANCESTORS {

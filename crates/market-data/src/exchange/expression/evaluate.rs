@@ -1,6 +1,7 @@
 use serde_json::Value as Json;
 
 use super::functions::call;
+use super::value::LONGEST_TEXT;
 use super::{Expression, ExpressionError, Literal, Operator, Value};
 
 type Evaluated<'a> = Result<Value<'a>, ExpressionError>;
@@ -130,10 +131,13 @@ fn arithmetic<'a>(operator: Operator, left: &Value<'a>, right: &Value<'a>) -> Ev
     }
     let is_text = |value: &Value<'_>| matches!(value, Value::Text(_) | Value::Raw(_));
     if operator == Operator::Add && (is_text(left) || is_text(right)) {
-        return Ok(match (left.to_text(), right.to_text()) {
-            (Some(left), Some(right)) => Value::text(left + &right),
-            _ => Value::Absent,
-        });
+        return match (left.to_text(), right.to_text()) {
+            (Some(left), Some(right)) if left.len() + right.len() > LONGEST_TEXT => {
+                Err(ExpressionError::new("a text grew too long"))
+            }
+            (Some(left), Some(right)) => Ok(Value::text(left + &right)),
+            _ => Ok(Value::Absent),
+        };
     }
     if let (Some(left), Some(right)) = (left.as_int(), right.as_int()) {
         let result = match operator {

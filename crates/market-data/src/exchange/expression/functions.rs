@@ -2,6 +2,7 @@
 
 use serde_json::Value as Json;
 
+use super::value::LONGEST_TEXT;
 use super::evaluate::{Names, element, equal, evaluate, member};
 use super::{Expression, ExpressionError, Value};
 use crate::time_field::parse_calendar;
@@ -223,8 +224,6 @@ fn text_function<'a>(
         _ => Value::Absent,
     })
 }
-
-const LONGEST_TEXT: usize = 1 << 20;
 
 fn extreme(values: Vec<Value<'_>>, least: bool) -> Result<Value<'_>, ExpressionError> {
     let mut best: Option<Value<'_>> = None;

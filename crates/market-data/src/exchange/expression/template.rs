@@ -4,6 +4,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::evaluate::{Names, evaluate};
 use super::parse::Parser;
+use super::value::LONGEST_TEXT;
 use super::{Expression, ExpressionError, Value};
 
 /// Literal text with `{expression}` in it.
@@ -90,6 +91,9 @@ impl Template {
     ) -> Result<Option<String>, ExpressionError> {
         let mut text = String::new();
         for part in &self.parts {
+            if text.len() > LONGEST_TEXT {
+                return Err(ExpressionError::new("a text grew too long"));
+            }
             match part {
                 Part::Literal(literal) => text.push_str(literal),
                 Part::Expression(expression) => {

@@ -16,6 +16,9 @@ pub(in crate::exchange) enum Value<'a> {
     Json(&'a Json),
 }
 
+/// No text of a record grows longer, so that a hostile one cannot fill the memory.
+pub(super) const LONGEST_TEXT: usize = 1 << 20;
+
 impl<'a> Value<'a> {
     /// A JSON value; null is absent.
     pub(in crate::exchange) fn of(json: &'a Json) -> Self {
