@@ -1,16 +1,18 @@
 //! The registry of exchanges: what each asks for and answers, without any network.
 
+#[cfg(feature = "replay")]
+mod answer_shape;
 mod definition;
 mod error;
 mod expression;
 mod hint;
 mod http_request;
 mod market;
-mod market_list;
-mod message;
 mod market_calls;
-mod query;
+mod market_list;
 mod market_row;
+mod message;
+mod query;
 mod record;
 mod registry;
 mod request;
@@ -19,6 +21,8 @@ mod response;
 mod row_reader;
 mod status_error;
 
+#[cfg(feature = "replay")]
+pub(crate) use answer_shape::{AnswerShape, AnswerTime, Field, RowLayout};
 pub use definition::{CandleTerms, Exchange};
 pub use error::{ExchangeError, ExchangeResult};
 pub use http_request::{HttpRequest, Method};

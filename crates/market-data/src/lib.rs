@@ -52,6 +52,8 @@ mod parquet_read;
 mod parquet_write;
 mod read;
 mod read_options;
+#[cfg(feature = "replay")]
+mod replay;
 mod series_source;
 mod signature;
 mod simulator;
@@ -80,6 +82,11 @@ pub use parquet_read::{read_parquet, read_parquet_bytes};
 pub use parquet_write::{write_parquet, write_parquet_to};
 pub use read::read_candles;
 pub use read_options::ReadOptions;
+#[cfg(feature = "replay")]
+pub use replay::{
+    BodyEncoding, FaultKind, Faults, NumberStyle, ReplayParams, ReplaySeries, ReplayServer,
+    ReplayStatistics, RowOrder, WireStyle, sample_market_answers, sample_markets,
+};
 pub use series_source::{FileSource, SeriesSource};
 pub use simulator::{SIMULATED_LABEL, SimulatedCandles, Simulator, SimulatorParams, is_simulated};
 pub use time_field::TimeResolution;
