@@ -105,7 +105,11 @@ impl Exchange {
         if next.query.is_some() {
             following.url = without_parameter(&following.url, name);
             let separator = if following.url.contains('?') { '&' } else { '?' };
-            let text = utf8_percent_encode(&text, NON_ALPHANUMERIC);
+            // `raw(…)`: some cursors come escaped for the next address.
+            let text = match value {
+                Value::Raw(_) => text,
+                _ => utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string(),
+            };
             following.url = format!("{}{separator}{name}={text}", following.url);
         } else if let Some(text) = &following.body {
             let mut fields: Json = self.json(text.as_bytes())?;
@@ -413,5 +417,45 @@ linear = "{@each == 'b' ? true : absent}"
         let list = exchange.parse_markets(&[(request, body)]).unwrap();
         let ids: Vec<&str> = list.markets.iter().map(|market| market.id.as_str()).collect();
         assert_eq!(ids, ["btc", "eth"]);
+    }
+
+    /// The record's first list asked for by query instead of body.
+    fn by_query(query: &str, next: &str) -> Exchange {
+        let old = "body = { page = 1 }\nmethod = \"POST\"";
+        let mut text = RECORD.replace(old, query);
+        let at = text.find("next = ").unwrap();
+        let end = at + text[at..].find('\n').unwrap();
+        text.replace_range(at..end, next);
+        Exchange::parse(&text).unwrap()
+    }
+
+    #[test]
+    fn cursors_are_escaped_once() {
+        let url = |next: &str, cursor: &str| {
+            let exchange = by_query("query = { a = \"1\" }", next);
+            let first = exchange.market_requests().unwrap().remove(0);
+            let body = format!(r#"{{"list": [], "cursor": "{cursor}"}}"#);
+            let second = following(&exchange, &first, &body).remove(0);
+            assert!(following(&exchange, &second, r#"{"list": [], "cursor": ""}"#).is_empty());
+            second.url
+        };
+        let plain = r#"next = { query = "c", from = "{cursor}" }"#;
+        assert_eq!(url(plain, "x=1&y"), "https://x.io/paged?a=1&c=x%3D1%26y");
+        let escaped = r#"next = { query = "c", from = "{raw(cursor)}" }"#;
+        assert_eq!(url(escaped, "x%3D1%26y"), "https://x.io/paged?a=1&c=x%3D1%26y");
+    }
+
+    #[test]
+    fn answers_are_matched_to_requests_whatever_the_clock_says() {
+        let exchange = by_query("query = { a = \"1\", t = \"{now}\" }", "");
+        let now = Timestamp::from_millis(1_760_000_000_000);
+        let request = exchange.market_requests_at(now).unwrap().remove(0);
+        assert_eq!(request.url, "https://x.io/paged?a=1&t=1760000000000");
+        let list = |request: HttpRequest| {
+            let answer = (request, br#"{"list": [{"id": "btc"}]}"#.to_vec());
+            exchange.parse_markets(&[answer]).unwrap().markets.len()
+        };
+        assert_eq!(list(request), 1);
+        assert_eq!(list(HttpRequest::get("https://x.io/paged?a=2&t=1760000000000")), 0);
     }
 }
