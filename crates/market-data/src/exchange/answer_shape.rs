@@ -82,9 +82,12 @@ impl Exchange {
             Column::Name(name) => Some(Field::Name(name.clone())),
             Column::Names(names) => names.first().map(|name| Field::Name(name.clone())),
         };
-        let divisor = |field: &str, template: &Option<_>| match template {
-            Some(template) => Ok(self.evaluate(field, template, &names)?.as_number()),
-            None => Ok(None),
+        let divisor = |field: &str, template: &Option<_>| -> ExchangeResult<Option<f64>> {
+            let Some(template) = template else { return Ok(None) };
+            let divisor = self.evaluate(field, template, &names)?.as_number();
+            let lacking =
+                || self.wrong_record(field, format!("{} has no scale", query.market.symbol));
+            divisor.filter(|divisor| *divisor > 0.0).ok_or_else(lacking).map(Some)
         };
         let at = |endpoint: &_| std::ptr::eq(endpoint, names.endpoint);
         let envelope = self.envelope(&path, layout)?;

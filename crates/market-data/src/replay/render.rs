@@ -120,9 +120,8 @@ fn one_row(shape: &AnswerShape, style: &WireStyle, row: &Row, text: &mut String)
             }
             match shape.fields.iter().position(|field| position(field) == Some(at)) {
                 Some(field) => value(shape, style, row, field, text),
-                None => {
-                    text.push_str(if style.numbers == NumberStyle::Text { "\"0\"" } else { "0" })
-                }
+                None if style.numbers == NumberStyle::Text => text.push_str("\"0\""),
+                None => text.push('0'),
             }
         }
     } else {

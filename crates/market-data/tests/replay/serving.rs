@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use forecastle_core::{Error, Timestamp};
 use forecastle_market_data::{
-    BodyEncoding, Exchange, ExchangeError, FaultKind, Faults, HttpRequest, ReplayParams,
-    ReplayServer, sample_market_answers, sample_markets,
+    BodyEncoding, Exchange, ExchangeError, FaultKind, Faults, HttpRequest, Market, MarketType,
+    ReplayParams, ReplayServer, sample_market_answers, sample_markets,
 };
 
 use crate::Fixture;
@@ -97,7 +97,7 @@ fn every_exchange_has_markets_to_offer_at_once() {
         let list = there.parse_markets(&answers).unwrap();
         let kinds = exchange.kinds();
         let usable = list.markets.iter().filter(|market| market.active != Some(false));
-        let usable = usable.filter_map(|market| market.kind());
+        let usable = usable.filter_map(Market::kind);
         assert!(usable.clone().any(|kind| kinds.contains(&kind)), "{}", exchange.id());
         assert!(!sample_market_answers(&exchange).unwrap().is_empty());
     }
@@ -183,7 +183,7 @@ fn impossible_parameters_are_refused() {
     let error = start(|params| params.faults = Faults::of([FaultKind::Slow], 2.0));
     assert!(matches!(error, Error::InvalidParameter { .. }));
     let error = start(|params| {
-        params.series[0].market.market_type = forecastle_market_data::MarketType::Index
+        params.series[0].market.market_type = MarketType::Index;
     });
     assert!(matches!(error, Error::Component { .. }), "{error}");
 }
