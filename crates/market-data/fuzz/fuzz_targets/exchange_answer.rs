@@ -54,7 +54,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let Ok(requests) = exchange.market_requests() else { return };
     let Some(request) = requests.get(usize::from(*window) % requests.len().max(1)) else { return };
-    let _ = exchange.next_market_request(request, body);
+    let _ = exchange.following_market_requests(request, body);
     let _ = exchange.parse_markets(&[(request.clone(), body.to_vec())]);
     let _ = exchange.refused(200, body, None);
 });

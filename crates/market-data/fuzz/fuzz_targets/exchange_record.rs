@@ -35,7 +35,7 @@ fuzz_target!(|text: &str| {
             requests.iter().map(|request| (request.clone(), body.as_bytes().to_vec())).collect();
         let _ = exchange.parse_markets(&answers);
         for request in &requests {
-            let _ = exchange.next_market_request(request, body.as_bytes());
+            let _ = exchange.following_market_requests(request, body.as_bytes());
         }
     }
 });

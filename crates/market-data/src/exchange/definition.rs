@@ -17,6 +17,7 @@ pub struct Exchange {
     pub(super) record: Arc<Record>,
     pub(super) endpoints: Arc<Vec<EndpointTimeframes>>,
     pub(super) base_url: Option<Arc<str>>,
+    pub(super) min_interval: Duration,
 }
 
 /// An endpoint's timeframe table, parsed, shortest first.
@@ -57,7 +58,13 @@ impl Exchange {
             endpoints.push(timeframes);
             check_columns(endpoint).map_err(|(field, reason)| wrong(place(field), reason))?;
         }
-        Ok(Self { record: Arc::new(record), endpoints: Arc::new(endpoints), base_url: None })
+        let min_interval = Duration::from_secs_f64(record.rate_limit_ms / 1000.0);
+        Ok(Self {
+            record: Arc::new(record),
+            endpoints: Arc::new(endpoints),
+            base_url: None,
+            min_interval,
+        })
     }
 
     /// This exchange with every request sent to another address: a proxy, a replay server. Paths
@@ -100,7 +107,12 @@ impl Exchange {
 
     /// The least time between two requests.
     pub fn min_interval(&self) -> Duration {
-        Duration::from_secs_f64(self.record.rate_limit_ms / 1000.0)
+        self.min_interval
+    }
+
+    /// This exchange in another pace than its public limit: for a server of your own.
+    pub fn with_min_interval(self, min_interval: Duration) -> Self {
+        Self { min_interval, ..self }
     }
 
     /// What it gives only to holders of a key.
@@ -108,9 +120,11 @@ impl Exchange {
         &self.record.needs_key
     }
 
-    /// The addresses it is asked at.
+    /// The addresses it is asked at: its own, or the one set by
+    /// [`with_base_url`](Self::with_base_url).
     pub fn hosts(&self) -> impl Iterator<Item = &str> {
-        self.record.hosts.values().map(String::as_str)
+        let own = self.base_url.is_none().then(|| self.record.hosts.values());
+        self.base_url.as_deref().into_iter().chain(own.into_iter().flatten().map(String::as_str))
     }
 
     /// The kinds of markets whose candles can be had.

@@ -94,13 +94,8 @@ fn resolve(file: &str, text: &str) -> ExchangeResult<Record> {
         let mut inherited: Table =
             toml::from_str(parent.text).map_err(|e| wrong("inherits", one_line(&e)))?;
         inherits = inherited.get("inherits").cloned();
-        // The parent's own selection is applied before the child's.
-        let narrows = inherited.contains_key("kinds") || inherited.contains_key("market_types");
         merge(&mut inherited, table);
         table = inherited;
-        if narrows && inherits.is_some() {
-            return Err(wrong("inherits", "a narrowed record cannot be inherited from".to_owned()));
-        }
     }
     Err(wrong("inherits", "the records inherit from each other in a circle".to_owned()))
 }

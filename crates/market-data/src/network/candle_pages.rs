@@ -89,18 +89,17 @@ impl CandlePages {
         // A few exchanges refuse to answer without a start.
         let windows_only =
             matches!(client.exchange().candle_request(&newest), Err(ExchangeError::Refused { .. }));
+        // With a start every exchange is walked forward: one that honours only an end is given the
+        // window's.
         let walk = match (terms.paging, request.since) {
-            (_, None) if windows_only => Walk::Earlier(end, 0),
-            (Paging::Recent, _) | (_, None) if request.until.is_none() => Walk::Newest,
             (Paging::Recent, _) => Walk::Newest,
-            (Paging::Backward, _) => Walk::Backward(end),
-            (_, None) => Walk::Earlier(end, 0),
             (_, Some(since)) => Walk::Forward(since),
+            (_, None) if windows_only => Walk::Earlier(end, 0),
+            (_, None) if request.until.is_none() => Walk::Newest,
+            (Paging::Backward, None) => Walk::Backward(end),
+            (_, None) => Walk::Earlier(end, 0),
         };
-        let mut pages =
-            Self { client, market, request, walk, given: 0, coarse: Coarse::default(), report };
-        pages.respect_depth(&terms, now);
-        Ok(pages)
+        Ok(Self { client, market, request, walk, given: 0, coarse: Coarse::default(), report })
     }
 
     /// The market that is walked through.
@@ -165,14 +164,20 @@ impl CandlePages {
         self.request.until.unwrap_or(Timestamp::from_millis(i64::MAX))
     }
 
-    /// A record may say that only so many of the newest candles exist.
-    fn respect_depth(&mut self, terms: &CandleTerms, now: Timestamp) {
-        let (Some(depth), Walk::Forward(since)) = (terms.depth, self.walk) else { return };
-        let oldest = self.request.timeframe.step(now, -i64::from(depth) - 1);
-        if let Some(oldest) = oldest.filter(|oldest| *oldest > since) {
+    /// Where the newest candles begin, if a record says that only so many exist.
+    fn oldest_kept(&self, terms: &CandleTerms, now: Timestamp) -> Option<Timestamp> {
+        self.request.timeframe.step(now, -i64::from(terms.depth?) - 1)
+    }
+
+    /// Notes that candles before `first` are kept no more.
+    fn note_depth(&mut self, terms: &CandleTerms, cursor: Timestamp, first: Timestamp) {
+        let missing = self.request.timeframe.steps_between(cursor, first).unwrap_or_default() > 0;
+        if let Some(depth) = terms.depth
+            && missing
+            && self.oldest_kept(terms, self.now()).is_some_and(|oldest| cursor < oldest)
+        {
             self.report.truncated =
                 Some(format!("{} keeps the newest {depth} candles only", self.report.exchange));
-            self.walk = Walk::Forward(oldest);
         }
     }
 
@@ -197,14 +202,23 @@ impl CandlePages {
             return Ok(None);
         }
         let terms = self.terms(Some(cursor))?;
-        let window = self.window(cursor, self.ask(&terms), &terms);
+        let mut window = self.window(cursor, self.ask(&terms), &terms);
+        window.end = window.end.min(self.until());
         let rows = self.rows_from(cursor, window, end).await?;
         let Some(last) = rows.keys().next_back().copied() else {
-            let next = self.skip(cursor, window.end).await?.min(end);
+            let mut next = self.skip(cursor, window.end).await?;
+            if let Some(oldest) = self.oldest_kept(&terms, now).filter(|oldest| *oldest > next) {
+                self.note_depth(&terms, cursor, oldest);
+                next = oldest;
+            }
+            let next = next.min(end);
             self.walk = Walk::Forward(next);
             let covered = cursor..next;
             return Ok(Some(CandlePage { candles: Vec::new(), covered }));
         };
+        if let Some(first) = rows.keys().next() {
+            self.note_depth(&terms, cursor, *first);
+        }
         let next = self.request.timeframe.next_open(last).unwrap_or(end).max(after(cursor));
         self.walk = Walk::Forward(next);
         Ok(Some(self.page(rows, cursor..next.min(end.max(after(last))), now)))
@@ -233,39 +247,97 @@ impl CandlePages {
     ) -> ExchangeResult<BTreeMap<Timestamp, RawCandle>> {
         let mut rows = BTreeMap::new();
         self.report.pages += 1;
-        let got = self.fetch(Some(cursor), window, cursor..end, &mut rows).await?;
-        if !self.request.check_gaps || rows.is_empty() {
-            return Ok(rows);
+        let mut got = self.fetch(Some(cursor), window, cursor..end, &mut rows).await?;
+        if rows.is_empty() && self.request.check_gaps {
+            (_, got) = self.ask_again(Some(cursor), window, cursor..end, &mut rows).await?;
         }
-        let mut checked = cursor;
-        let mut budget =
-            4 + 2 * window.ask.checked_div(u32::try_from(got).unwrap_or(1)).unwrap_or(0);
-        while let Some(hole) = self.first_hole(checked, &rows, window.end) {
-            if budget == 0 {
-                break;
-            }
-            budget -= 1;
-            let ask = window.ask.min(u32::try_from(rows.len()).unwrap_or(u32::MAX)).max(1);
-            let terms = self.terms(Some(hole))?;
-            let again = self.window(hole, ask, &terms);
-            let before = rows.len();
-            self.report.gap_checks += 1;
-            self.fetch(Some(hole), again, cursor..end, &mut rows).await?;
-            let found = rows.len() - before;
-            self.report.recovered += found;
-            checked = if found > 0 { hole } else { again.end };
-        }
+        self.recheck(cursor, window, cursor..end, got, &mut rows).await?;
         Ok(rows)
     }
 
-    /// Where a candle is missing between `from` and the last row: the end of the row before it.
-    /// A hole that reaches to the end of the window is none: the exchange gave its first rows.
+    /// Asks once more about the holes between `from` and the last row or the window's end.
+    async fn recheck(
+        &mut self,
+        from: Timestamp,
+        window: Window,
+        within: Range<Timestamp>,
+        got: usize,
+        rows: &mut BTreeMap<Timestamp, RawCandle>,
+    ) -> ExchangeResult<()> {
+        let mut checked = from;
+        let mut budget = budget(window.ask, got);
+        let cap = u32::try_from(got).unwrap_or(u32::MAX).clamp(1, window.ask);
+        while let Some(hole) = self.first_hole(checked, rows, window.end) {
+            if budget == 0 || rows.is_empty() || !self.request.check_gaps {
+                break;
+            }
+            budget -= 1;
+            let again = self.window(hole.start, cap, &self.terms(Some(hole.start))?);
+            let since = Some(hole.start);
+            let (found, got) = self.ask_again(since, again, within.clone(), rows).await?;
+            checked = if found > 0 {
+                hole.start
+            } else if got < rows.range(hole.start..again.end).count() {
+                // It gave less than is known to be there: the hole may have been cut off.
+                let length = self.request.timeframe.steps_between(hole.start, hole.end);
+                let ask = length.and_then(|length| u32::try_from(length).ok()).unwrap_or(cap);
+                let alone = Window { ask: ask.clamp(1, cap), end: hole.end.min(again.end) };
+                let (found, _) = self.ask_again(since, alone, within.clone(), rows).await?;
+                if found > 0 { hole.start } else { alone.end }
+            } else {
+                again.end
+            };
+        }
+        Ok(())
+    }
+
+    /// [`recheck`](Self::recheck) for an exchange that honours an end only, newest holes first.
+    async fn recheck_backward(
+        &mut self,
+        end: Timestamp,
+        ask: u32,
+        got: usize,
+        rows: &mut BTreeMap<Timestamp, RawCandle>,
+    ) -> ExchangeResult<()> {
+        let Some(oldest) = rows.keys().next().copied() else { return Ok(()) };
+        let mut checked = end;
+        let mut budget = budget(ask, got);
+        while let Some(hole_end) = self.last_hole(checked, rows) {
+            if budget == 0 || !self.request.check_gaps {
+                break;
+            }
+            budget -= 1;
+            let again = Window { ask, end: hole_end };
+            let (found, _) = self.ask_again(None, again, oldest..end, rows).await?;
+            checked = if found > 0 { hole_end } else { self.hole_start(hole_end, rows) };
+        }
+        Ok(())
+    }
+
+    /// Sends one more request; gives how many rows were new, and how many came.
+    async fn ask_again(
+        &mut self,
+        since: Option<Timestamp>,
+        window: Window,
+        within: Range<Timestamp>,
+        rows: &mut BTreeMap<Timestamp, RawCandle>,
+    ) -> ExchangeResult<(usize, usize)> {
+        let before = rows.len();
+        self.report.gap_checks += 1;
+        let got = self.fetch(since, window, within, rows).await?;
+        let found = rows.len() - before;
+        self.report.recovered += found;
+        Ok((found, got))
+    }
+
+    /// Where candles are missing between `from` and the last row. What reaches to the end of the
+    /// window is no hole: the exchange gave the first rows that it has.
     fn first_hole(
         &self,
         from: Timestamp,
         rows: &BTreeMap<Timestamp, RawCandle>,
         window_end: Timestamp,
-    ) -> Option<Timestamp> {
+    ) -> Option<Range<Timestamp>> {
         let timeframe = self.request.timeframe;
         let mut expected = match rows.range(..from).next_back() {
             Some((open, _)) => timeframe.next_open(*open)?.max(from),
@@ -273,7 +345,7 @@ impl CandlePages {
         };
         for open in rows.range(from..).map(|(open, _)| *open) {
             if timeframe.steps_between(expected, open)? >= 1 && open < window_end {
-                return Some(expected);
+                return Some(expected..open);
             }
             expected = timeframe.next_open(open)?;
         }
@@ -290,7 +362,8 @@ impl CandlePages {
         let since = self.request.since.unwrap_or(Timestamp::from_millis(i64::MIN));
         let window = Window { ask, end: after(now) };
         let within = since..self.until().min(after(now));
-        self.fetch(None, window, within, &mut rows).await?;
+        let got = self.fetch(None, window, within.clone(), &mut rows).await?;
+        self.recheck_newest(&terms, window, within, got, &mut rows).await?;
         let oldest = rows.keys().next().copied().unwrap_or(now);
         let enough = self.request.limit.is_none_or(|limit| rows.len() > limit);
         self.walk = match terms.paging {
@@ -318,6 +391,45 @@ impl CandlePages {
         }
         let first = rows.keys().next().copied().unwrap_or(now);
         Ok(self.page(rows, first.min(now)..after(now), now))
+    }
+
+    /// Asks once more about what the newest rows lack, the last closed candle included.
+    async fn recheck_newest(
+        &mut self,
+        terms: &CandleTerms,
+        window: Window,
+        within: Range<Timestamp>,
+        got: usize,
+        rows: &mut BTreeMap<Timestamp, RawCandle>,
+    ) -> ExchangeResult<()> {
+        let timeframe = self.request.timeframe;
+        let Some((first, last)) = rows.keys().next().zip(rows.keys().next_back()) else {
+            return Ok(());
+        };
+        let (first, behind) = (*first, timeframe.steps_between(*last, window.end).unwrap_or(0) > 1);
+        let holes = self.first_hole(first, rows, window.end).is_some();
+        match terms.paging {
+            _ if !self.request.check_gaps || !(behind || holes) => {}
+            Paging::Forward => {
+                if behind {
+                    let from = rows.keys().next_back().and_then(|last| timeframe.next_open(*last));
+                    let from = from.unwrap_or(first);
+                    let tail = self.window(from, window.ask, terms);
+                    self.ask_again(Some(from), tail, within.clone(), rows).await?;
+                }
+                self.recheck(first, window, within, got, rows).await?;
+            }
+            Paging::Backward => {
+                if behind {
+                    self.ask_again(None, window, within, rows).await?;
+                }
+                self.recheck_backward(window.end, window.ask, got, rows).await?;
+            }
+            _ => {
+                self.ask_again(None, window, within, rows).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn earlier(
@@ -369,27 +481,13 @@ impl CandlePages {
         let ask = self.ask(&terms);
         let mut rows = BTreeMap::new();
         self.report.pages += 1;
-        let got = self.fetch(None, Window { ask, end }, since..end, &mut rows).await?;
-        let oldest = rows.keys().next().copied();
-        if self.request.check_gaps
-            && let Some(oldest) = oldest
-        {
-            let mut checked = end;
-            let mut budget = 4 + 2 * ask / u32::try_from(got).unwrap_or(1).max(1);
-            while let Some(hole_end) = self.last_hole(checked, &rows) {
-                if budget == 0 || hole_end <= oldest {
-                    break;
-                }
-                budget -= 1;
-                let before = rows.len();
-                self.report.gap_checks += 1;
-                let again = Window { ask, end: hole_end };
-                self.fetch(None, again, oldest..end, &mut rows).await?;
-                let found = rows.len() - before;
-                self.report.recovered += found;
-                checked = if found > 0 { hole_end } else { self.hole_start(hole_end, &rows) };
-            }
+        let window = Window { ask, end };
+        let mut got = self.fetch(None, window, since..end, &mut rows).await?;
+        if rows.is_empty() && self.request.check_gaps {
+            (_, got) = self.ask_again(None, window, since..end, &mut rows).await?;
         }
+        self.recheck_backward(end, ask, got, &mut rows).await?;
+        let oldest = rows.keys().next().copied();
         let Some(oldest) = oldest else {
             self.walk = Walk::Done;
             let covered = since.max(Timestamp::from_millis(0).min(end))..end;
@@ -428,7 +526,7 @@ impl CandlePages {
         rows.range(..hole_end).next_back().map_or(hole_end, |(open, _)| *open)
     }
 
-    /// Sends one request and merges its rows; gives how many lay within `within`.
+    /// Sends one request and merges its rows; gives how many lay in its window.
     async fn fetch(
         &mut self,
         since: Option<Timestamp>,
@@ -437,10 +535,10 @@ impl CandlePages {
         rows: &mut BTreeMap<Timestamp, RawCandle>,
     ) -> ExchangeResult<usize> {
         let now = self.now();
-        // With a start the end is the window's last instant, so that it does not matter whether
-        // the exchange counts it in; a walk backwards asks for what lies before its end.
+        // With a start the end is the last instant of the window's last candle, so that it does not
+        // matter whether the exchange counts it in; a walk backwards asks for what lies before.
         let until = match since {
-            Some(_) => Some(Timestamp::from_millis(window.end.as_millis().saturating_sub(1))),
+            Some(_) => self.last_instant(window.end),
             None if window.end > now => None,
             None => Some(window.end),
         };
@@ -453,19 +551,29 @@ impl CandlePages {
         self.report.rows += candles.len();
         let mut got = 0;
         let mut previous = None;
+        let asked = since.unwrap_or(within.start)..window.end;
         for candle in candles {
             if !within.contains(&candle.open_time) {
                 self.report.outside += 1;
                 continue;
             }
-            got += 1;
             if previous == Some(candle.open_time) {
                 self.report.duplicates += 1;
+            } else if asked.contains(&candle.open_time) {
+                got += 1;
             }
             previous = Some(candle.open_time);
             rows.insert(candle.open_time, candle);
         }
         Ok(got)
+    }
+
+    /// The millisecond before the candle that opens at or after `end` does.
+    fn last_instant(&self, end: Timestamp) -> Option<Timestamp> {
+        let before = Timestamp::from_millis(end.as_millis().saturating_sub(1));
+        let open = self.request.timeframe.floor(before);
+        let next = open.and_then(|open| self.request.timeframe.next_open(open)).unwrap_or(end);
+        Some(Timestamp::from_millis(next.max(end).as_millis().saturating_sub(1)))
     }
 
     fn count(&mut self, response: &HttpResponse, now: Timestamp) {
@@ -570,6 +678,11 @@ impl CandlePages {
 struct Window {
     ask: u32,
     end: Timestamp,
+}
+
+/// How many requests may ask again about the holes of one page.
+fn budget(ask: u32, got: usize) -> u32 {
+    4 + 2 * ask / u32::try_from(got).unwrap_or(u32::MAX).max(1)
 }
 
 fn after(time: Timestamp) -> Timestamp {

@@ -111,7 +111,13 @@ impl ExchangeClient {
                     totals.add(pages.report());
                 }
                 Ok(match page {
-                    Some(page) => settled(page.candles, page.covered, &hole),
+                    Some(page) => {
+                        let (page, dropped) = settled(page.candles, page.covered, &hole);
+                        if let Ok(mut totals) = totals.lock() {
+                            totals.repair.dropped += dropped;
+                        }
+                        page
+                    }
                     None => FetchedPage { candles: Vec::new(), covered: hole },
                 })
             })
@@ -126,7 +132,9 @@ impl ExchangeClient {
         }
         let series = CandleSeries::from_candles(symbol, request.timeframe, candles)?;
         let mut report = totals.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let dropped = report.repair.dropped;
         report.repair = read.report;
+        report.repair.dropped = dropped;
         report.repair.rows_out = series.len();
         (report.repair.gaps, report.repair.missing) = series.gaps();
         report.see_grid(series.view().open_time(), request.timeframe);
@@ -135,14 +143,21 @@ impl ExchangeClient {
     }
 }
 
-/// A page as the cache takes it: valid candles within the hole it was asked for.
+/// A page as the cache takes it, and how many of its rows are no valid candles.
 fn settled(
     rows: Vec<RawCandle>,
     covered: Range<Timestamp>,
     hole: &Range<Timestamp>,
-) -> FetchedPage {
-    let covered = covered.start.max(hole.start)..covered.end.min(hole.end);
+) -> (FetchedPage, usize) {
+    let mut covered = covered.start.max(hole.start)..covered.end.min(hole.end);
+    if covered.is_empty() {
+        // Nothing but a candle in progress: asked for, and by its clock the cache stores nothing.
+        covered = hole.clone();
+    }
+    let wanted = rows.iter().filter(|row| covered.contains(&row.open_time)).count();
     let candles = rows.into_iter().filter_map(|row| Candle::try_from(row).ok());
-    let candles = candles.filter(|candle| covered.contains(&candle.open_time())).collect();
-    FetchedPage { candles, covered }
+    let candles: Vec<Candle> =
+        candles.filter(|candle| covered.contains(&candle.open_time())).collect();
+    let dropped = wanted - candles.len();
+    (FetchedPage { candles, covered }, dropped)
 }

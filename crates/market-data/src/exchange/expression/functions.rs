@@ -2,8 +2,8 @@
 
 use serde_json::Value as Json;
 
-use super::value::LONGEST_TEXT;
 use super::evaluate::{Names, element, equal, evaluate, member};
+use super::value::LONGEST_TEXT;
 use super::{Expression, ExpressionError, Value};
 use crate::time_field::parse_calendar;
 
