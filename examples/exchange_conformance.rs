@@ -408,7 +408,7 @@ fn check_markets(
         let request = request_of(&answer.method, &answer.url, answer.request_body.as_deref())?;
         answers.push((request, answer.body.get().as_bytes().to_vec()));
     }
-    let wanted = exchange.market_requests_at(now).map_err(|e| e.to_string())?;
+    let wanted = exchange.market_requests(now).map_err(|e| e.to_string())?;
     if let Some(missing) =
         wanted.iter().find(|wanted| !answers.iter().any(|(a, _)| a.asks_the_same_as(wanted)))
     {

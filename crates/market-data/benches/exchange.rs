@@ -37,8 +37,7 @@ fn bodies() -> Vec<(&'static str, Market, String)> {
     });
     let deribit = {
         let column = |pick: &dyn Fn(&forecastle_core::Candle) -> String| {
-            let values: Vec<String> =
-                series.view().iter().map(|candle| pick(&candle)).collect();
+            let values: Vec<String> = series.view().iter().map(|candle| pick(&candle)).collect();
             format!("[{}]", values.join(","))
         };
         format!(

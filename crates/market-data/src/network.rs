@@ -3,10 +3,12 @@
 mod attempt;
 mod backoff;
 mod candle_pages;
+mod coarse_map;
 mod download;
 mod download_request;
 mod exchange_client;
 mod fetch_report;
+mod hole_check;
 mod host_gate;
 mod http_client;
 mod http_client_params;

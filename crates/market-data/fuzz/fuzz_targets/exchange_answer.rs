@@ -52,7 +52,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
         return;
     }
-    let Ok(requests) = exchange.market_requests() else { return };
+    let Ok(requests) = exchange.market_requests(now) else { return };
     let Some(request) = requests.get(usize::from(*window) % requests.len().max(1)) else { return };
     let _ = exchange.following_market_requests(request, body);
     let _ = exchange.parse_markets(&[(request.clone(), body.to_vec())]);

@@ -29,7 +29,7 @@ fuzz_target!(|text: &str| {
         }
         let _ = exchange.market_by_rule(symbol);
     }
-    let Ok(requests) = exchange.market_requests() else { return };
+    let Ok(requests) = exchange.market_requests(now) else { return };
     for body in BODIES {
         let answers: Vec<_> =
             requests.iter().map(|request| (request.clone(), body.as_bytes().to_vec())).collect();

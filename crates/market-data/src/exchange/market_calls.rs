@@ -1,7 +1,6 @@
 //! The requests that list an exchange's markets, and those that follow from the answers.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use forecastle_core::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -18,22 +17,13 @@ use super::request::ListNames;
 use super::request_key::RequestKey;
 
 impl Exchange {
-    /// Makes the requests that list the markets, each once; their answers may ask for more, see
+    /// Makes the requests that list the markets, each once; a few exchanges want to be told the
+    /// time. Answers may ask for more, see
     /// [`following_market_requests`](Self::following_market_requests).
     ///
     /// # Errors
     /// - [`ExchangeError::Record`] when the record is wrong.
-    pub fn market_requests(&self) -> ExchangeResult<Vec<HttpRequest>> {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = i64::try_from(since_1970.as_millis()).unwrap_or_default();
-        self.market_requests_at(Timestamp::from_millis(now))
-    }
-
-    /// Makes the requests that list the markets at a given time: a few exchanges want it told.
-    ///
-    /// # Errors
-    /// - [`ExchangeError::Record`] when the record is wrong.
-    pub fn market_requests_at(&self, now: Timestamp) -> ExchangeResult<Vec<HttpRequest>> {
+    pub fn market_requests(&self, now: Timestamp) -> ExchangeResult<Vec<HttpRequest>> {
         let mut requests: Vec<HttpRequest> = Vec::new();
         for rule in &self.record.markets {
             let first =
@@ -333,6 +323,8 @@ fn without_parameter(url: &str, name: &str) -> String {
 mod tests {
     use super::*;
 
+    const NOW: Timestamp = Timestamp::from_millis(1_760_000_000_000);
+
     const RECORD: &str = r#"
 id = "given"
 name = "Given"
@@ -381,7 +373,7 @@ linear = "{@each == 'b' ? true : absent}"
     #[test]
     fn pages_are_counted_on_until_all_rows_are_there() {
         let exchange = Exchange::parse(RECORD).unwrap();
-        let first = exchange.market_requests().unwrap().remove(0);
+        let first = exchange.market_requests(NOW).unwrap().remove(0);
         assert_eq!(first.body.as_deref(), Some(r#"{"page":1}"#));
         let second = following(&exchange, &first, r#"{"list": [], "count": 3}"#).remove(0);
         assert_eq!(second.body.as_deref(), Some(r#"{"page":2}"#));
@@ -391,7 +383,7 @@ linear = "{@each == 'b' ? true : absent}"
     #[test]
     fn each_row_of_one_list_asks_for_another() {
         let exchange = Exchange::parse(RECORD).unwrap();
-        let list = exchange.market_requests().unwrap().remove(1);
+        let list = exchange.market_requests(NOW).unwrap().remove(1);
         assert_eq!(list.url, "https://x.io/underlyings");
         let names = r#"{"names": ["a", "b", "c&d"]}"#;
         let more = following(&exchange, &list, names);
@@ -412,7 +404,7 @@ linear = "{@each == 'b' ? true : absent}"
     #[test]
     fn a_symbol_listed_twice_counts_once_where_the_record_says_so() {
         let exchange = Exchange::parse(RECORD).unwrap();
-        let request = exchange.market_requests().unwrap().remove(0);
+        let request = exchange.market_requests(NOW).unwrap().remove(0);
         let body = br#"{"list": [{"id": "btc"}, {"id": "BTC"}, {"id": "eth"}]}"#.to_vec();
         let list = exchange.parse_markets(&[(request, body)]).unwrap();
         let ids: Vec<&str> = list.markets.iter().map(|market| market.id.as_str()).collect();
@@ -433,7 +425,7 @@ linear = "{@each == 'b' ? true : absent}"
     fn cursors_are_escaped_once() {
         let url = |next: &str, cursor: &str| {
             let exchange = by_query("query = { a = \"1\" }", next);
-            let first = exchange.market_requests().unwrap().remove(0);
+            let first = exchange.market_requests(NOW).unwrap().remove(0);
             let body = format!(r#"{{"list": [], "cursor": "{cursor}"}}"#);
             let second = following(&exchange, &first, &body).remove(0);
             assert!(following(&exchange, &second, r#"{"list": [], "cursor": ""}"#).is_empty());
@@ -449,7 +441,7 @@ linear = "{@each == 'b' ? true : absent}"
     fn answers_are_matched_to_requests_whatever_the_clock_says() {
         let exchange = by_query("query = { a = \"1\", t = \"{now}\" }", "");
         let now = Timestamp::from_millis(1_760_000_000_000);
-        let request = exchange.market_requests_at(now).unwrap().remove(0);
+        let request = exchange.market_requests(now).unwrap().remove(0);
         assert_eq!(request.url, "https://x.io/paged?a=1&t=1760000000000");
         let list = |request: HttpRequest| {
             let answer = (request, br#"{"list": [{"id": "btc"}]}"#.to_vec());

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use forecastle_core::{RawCandle, Timeframe, Timestamp};
+use forecastle_core::{RawCandle, Timestamp};
 
+use super::coarse_map::Coarse;
 use super::download_request::DownloadRequest;
 use super::fetch_report::FetchReport;
 use super::{ExchangeClient, HttpResponse};
@@ -29,14 +30,14 @@ pub struct CandlePage {
 /// second time; empty pages are walked over, since a listing may pause.
 #[derive(Debug)]
 pub struct CandlePages {
-    client: ExchangeClient,
-    market: Market,
-    request: DownloadRequest,
+    pub(super) client: ExchangeClient,
+    pub(super) market: Market,
+    pub(super) request: DownloadRequest,
     walk: Walk,
     given: usize,
     /// Where coarser candles say that there is anything.
-    coarse: Coarse,
-    report: FetchReport,
+    pub(super) coarse: Coarse,
+    pub(super) report: FetchReport,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -52,21 +53,8 @@ enum Walk {
     Done,
 }
 
-#[derive(Debug, Default)]
-enum Coarse {
-    #[default]
-    Unknown,
-    /// Open times of coarse candles and how far they were asked for.
-    Known {
-        timeframe: Timeframe,
-        opens: Vec<Timestamp>,
-        until: Timestamp,
-    },
-    Useless,
-}
-
 /// Asked for when neither the record nor the caller names a number.
-const DEFAULT_ROWS: u32 = 500;
+pub(super) const DEFAULT_ROWS: u32 = 500;
 
 impl CandlePages {
     pub(super) fn new(
@@ -156,7 +144,7 @@ impl CandlePages {
         Ok(Some(page))
     }
 
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.client.now()
     }
 
@@ -190,7 +178,7 @@ impl CandlePages {
         left.unwrap_or(most).clamp(1, most.max(1))
     }
 
-    fn terms(&self, since: Option<Timestamp>) -> ExchangeResult<CandleTerms> {
+    pub(super) fn terms(&self, since: Option<Timestamp>) -> ExchangeResult<CandleTerms> {
         let query = CandleQuery::new(&self.market, self.request.timeframe, self.now()).since(since);
         self.client.exchange().candle_terms(&query)
     }
@@ -225,7 +213,7 @@ impl CandlePages {
     }
 
     /// The window of one request that starts at `cursor`.
-    fn window(&self, cursor: Timestamp, ask: u32, terms: &CandleTerms) -> Window {
+    pub(super) fn window(&self, cursor: Timestamp, ask: u32, terms: &CandleTerms) -> Window {
         let rows = terms.rows.map_or(ask, |rows| rows.min(ask)).max(1);
         let length = self.request.timeframe.nominal_millis().saturating_mul(rows.into());
         let end = match terms.span_ms {
@@ -253,103 +241,6 @@ impl CandlePages {
         }
         self.recheck(cursor, window, cursor..end, got, &mut rows).await?;
         Ok(rows)
-    }
-
-    /// Asks once more about the holes between `from` and the last row or the window's end.
-    async fn recheck(
-        &mut self,
-        from: Timestamp,
-        window: Window,
-        within: Range<Timestamp>,
-        got: usize,
-        rows: &mut BTreeMap<Timestamp, RawCandle>,
-    ) -> ExchangeResult<()> {
-        let mut checked = from;
-        let mut budget = budget(window.ask, got);
-        let cap = u32::try_from(got).unwrap_or(u32::MAX).clamp(1, window.ask);
-        while let Some(hole) = self.first_hole(checked, rows, window.end) {
-            if budget == 0 || rows.is_empty() || !self.request.check_gaps {
-                break;
-            }
-            budget -= 1;
-            let again = self.window(hole.start, cap, &self.terms(Some(hole.start))?);
-            let since = Some(hole.start);
-            let (found, got) = self.ask_again(since, again, within.clone(), rows).await?;
-            checked = if found > 0 {
-                hole.start
-            } else if got < rows.range(hole.start..again.end).count() {
-                // It gave less than is known to be there: the hole may have been cut off.
-                let length = self.request.timeframe.steps_between(hole.start, hole.end);
-                let ask = length.and_then(|length| u32::try_from(length).ok()).unwrap_or(cap);
-                let alone = Window { ask: ask.clamp(1, cap), end: hole.end.min(again.end) };
-                let (found, _) = self.ask_again(since, alone, within.clone(), rows).await?;
-                if found > 0 { hole.start } else { alone.end }
-            } else {
-                again.end
-            };
-        }
-        Ok(())
-    }
-
-    /// [`recheck`](Self::recheck) for an exchange that honours an end only, newest holes first.
-    async fn recheck_backward(
-        &mut self,
-        end: Timestamp,
-        ask: u32,
-        got: usize,
-        rows: &mut BTreeMap<Timestamp, RawCandle>,
-    ) -> ExchangeResult<()> {
-        let Some(oldest) = rows.keys().next().copied() else { return Ok(()) };
-        let mut checked = end;
-        let mut budget = budget(ask, got);
-        while let Some(hole_end) = self.last_hole(checked, rows) {
-            if budget == 0 || !self.request.check_gaps {
-                break;
-            }
-            budget -= 1;
-            let again = Window { ask, end: hole_end };
-            let (found, _) = self.ask_again(None, again, oldest..end, rows).await?;
-            checked = if found > 0 { hole_end } else { self.hole_start(hole_end, rows) };
-        }
-        Ok(())
-    }
-
-    /// Sends one more request; gives how many rows were new, and how many came.
-    async fn ask_again(
-        &mut self,
-        since: Option<Timestamp>,
-        window: Window,
-        within: Range<Timestamp>,
-        rows: &mut BTreeMap<Timestamp, RawCandle>,
-    ) -> ExchangeResult<(usize, usize)> {
-        let before = rows.len();
-        self.report.gap_checks += 1;
-        let got = self.fetch(since, window, within, rows).await?;
-        let found = rows.len() - before;
-        self.report.recovered += found;
-        Ok((found, got))
-    }
-
-    /// Where candles are missing between `from` and the last row. What reaches to the end of the
-    /// window is no hole: the exchange gave the first rows that it has.
-    fn first_hole(
-        &self,
-        from: Timestamp,
-        rows: &BTreeMap<Timestamp, RawCandle>,
-        window_end: Timestamp,
-    ) -> Option<Range<Timestamp>> {
-        let timeframe = self.request.timeframe;
-        let mut expected = match rows.range(..from).next_back() {
-            Some((open, _)) => timeframe.next_open(*open)?.max(from),
-            None => from,
-        };
-        for open in rows.range(from..).map(|(open, _)| *open) {
-            if timeframe.steps_between(expected, open)? >= 1 && open < window_end {
-                return Some(expected..open);
-            }
-            expected = timeframe.next_open(open)?;
-        }
-        None
     }
 
     /// The newest rows, of an exchange that knows no other or when no start is asked for.
@@ -391,45 +282,6 @@ impl CandlePages {
         }
         let first = rows.keys().next().copied().unwrap_or(now);
         Ok(self.page(rows, first.min(now)..after(now), now))
-    }
-
-    /// Asks once more about what the newest rows lack, the last closed candle included.
-    async fn recheck_newest(
-        &mut self,
-        terms: &CandleTerms,
-        window: Window,
-        within: Range<Timestamp>,
-        got: usize,
-        rows: &mut BTreeMap<Timestamp, RawCandle>,
-    ) -> ExchangeResult<()> {
-        let timeframe = self.request.timeframe;
-        let Some((first, last)) = rows.keys().next().zip(rows.keys().next_back()) else {
-            return Ok(());
-        };
-        let (first, behind) = (*first, timeframe.steps_between(*last, window.end).unwrap_or(0) > 1);
-        let holes = self.first_hole(first, rows, window.end).is_some();
-        match terms.paging {
-            _ if !self.request.check_gaps || !(behind || holes) => {}
-            Paging::Forward => {
-                if behind {
-                    let from = rows.keys().next_back().and_then(|last| timeframe.next_open(*last));
-                    let from = from.unwrap_or(first);
-                    let tail = self.window(from, window.ask, terms);
-                    self.ask_again(Some(from), tail, within.clone(), rows).await?;
-                }
-                self.recheck(first, window, within, got, rows).await?;
-            }
-            Paging::Backward => {
-                if behind {
-                    self.ask_again(None, window, within, rows).await?;
-                }
-                self.recheck_backward(window.end, window.ask, got, rows).await?;
-            }
-            _ => {
-                self.ask_again(None, window, within, rows).await?;
-            }
-        }
-        Ok(())
     }
 
     async fn earlier(
@@ -502,32 +354,8 @@ impl CandlePages {
         Ok(Some(self.page(rows, oldest..end, now)))
     }
 
-    /// The end of the newest hole before `before`: the open time of the row after it.
-    fn last_hole(
-        &self,
-        before: Timestamp,
-        rows: &BTreeMap<Timestamp, RawCandle>,
-    ) -> Option<Timestamp> {
-        let timeframe = self.request.timeframe;
-        let mut later: Option<Timestamp> = None;
-        for open in rows.range(..=before).rev().map(|(open, _)| *open) {
-            if let Some(later) = later
-                && timeframe.steps_between(open, later)? > 1
-            {
-                return Some(later);
-            }
-            later = Some(open);
-        }
-        None
-    }
-
-    /// The row before the hole that ends at `hole_end`.
-    fn hole_start(&self, hole_end: Timestamp, rows: &BTreeMap<Timestamp, RawCandle>) -> Timestamp {
-        rows.range(..hole_end).next_back().map_or(hole_end, |(open, _)| *open)
-    }
-
     /// Sends one request and merges its rows; gives how many lay in its window.
-    async fn fetch(
+    pub(super) async fn fetch(
         &mut self,
         since: Option<Timestamp>,
         window: Window,
@@ -576,75 +404,13 @@ impl CandlePages {
         Some(Timestamp::from_millis(next.max(end).as_millis().saturating_sub(1)))
     }
 
-    fn count(&mut self, response: &HttpResponse, now: Timestamp) {
+    pub(super) fn count(&mut self, response: &HttpResponse, now: Timestamp) {
         self.report.requests += u64::from(response.attempts);
         self.report.bytes += u64::try_from(response.body.len()).unwrap_or(u64::MAX);
         self.report.elapsed += response.elapsed;
         self.report.waited += response.waited;
         if let Some(skew) = response.date.and_then(|date| date.millis_since(now)) {
             self.report.clock_skew_ms = Some(skew);
-        }
-    }
-
-    /// Where to go on after an empty window that ended at `window_end`.
-    ///
-    /// Coarser candles tell in one request where there is anything for years, and without them
-    /// the walk goes on window by window.
-    async fn skip(
-        &mut self,
-        cursor: Timestamp,
-        window_end: Timestamp,
-    ) -> ExchangeResult<Timestamp> {
-        loop {
-            match &self.coarse {
-                Coarse::Useless => return Ok(window_end),
-                Coarse::Known { timeframe, opens, until } if window_end < *until => {
-                    let ends_after = |open: &Timestamp| {
-                        timeframe.next_open(*open).is_none_or(|end| end > window_end)
-                    };
-                    let at = opens.partition_point(|open| !ends_after(open));
-                    return Ok(opens.get(at).map_or(*until, |open| window_end.max(*open)));
-                }
-                _ => {}
-            }
-            self.coarse = self.ask_coarse(cursor).await;
-        }
-    }
-
-    async fn ask_coarse(&mut self, cursor: Timestamp) -> Coarse {
-        const LONGEST: i64 = 7 * 86_400_000;
-        const WORTH: i64 = 24;
-        let fine = self.request.timeframe.nominal_millis();
-        let useful = |timeframe: &Timeframe| {
-            let length = timeframe.fixed_millis().unwrap_or_default();
-            length <= LONGEST && length >= fine.saturating_mul(WORTH)
-        };
-        let Some(kind) = self.market.kind() else { return Coarse::Useless };
-        let offered = self.client.exchange().timeframes(kind);
-        let Some(timeframe) = offered.into_iter().rfind(useful) else { return Coarse::Useless };
-        let Some(since) = timeframe.floor(cursor) else { return Coarse::Useless };
-        let query = CandleQuery::new(&self.market, timeframe, self.now()).since(since);
-        let Ok(terms) = self.client.exchange().candle_terms(&query) else {
-            return Coarse::Useless;
-        };
-        let ask = terms.max_rows.unwrap_or(DEFAULT_ROWS);
-        let rows = terms.rows.map_or(ask, |rows| rows.min(ask));
-        let Some(until) = timeframe.step(since, rows.into()) else { return Coarse::Useless };
-        let before = Timestamp::from_millis(until.as_millis() - 1);
-        let query = query.limit(ask).until(before);
-        match self.client.candles(&query).await {
-            Ok((candles, response)) => {
-                self.count(&response, self.now());
-                let opens: Vec<Timestamp> = candles.iter().map(|c| c.open_time).collect();
-                // A server that stops short of what was asked has said nothing about the rest.
-                let full = u32::try_from(opens.len()).is_ok_and(|length| length >= rows);
-                let told = match opens.last() {
-                    Some(last) if full => timeframe.next_open(*last).unwrap_or(until),
-                    _ => until,
-                };
-                Coarse::Known { timeframe, opens, until: told.max(after(cursor)) }
-            }
-            Err(_) => Coarse::Useless,
         }
     }
 
@@ -675,17 +441,12 @@ impl CandlePages {
 
 /// One request's size and end.
 #[derive(Debug, Clone, Copy)]
-struct Window {
-    ask: u32,
-    end: Timestamp,
+pub(super) struct Window {
+    pub(super) ask: u32,
+    pub(super) end: Timestamp,
 }
 
-/// How many requests may ask again about the holes of one page.
-fn budget(ask: u32, got: usize) -> u32 {
-    4 + 2 * ask / u32::try_from(got).unwrap_or(u32::MAX).max(1)
-}
-
-fn after(time: Timestamp) -> Timestamp {
+pub(super) fn after(time: Timestamp) -> Timestamp {
     Timestamp::from_millis(time.as_millis().saturating_add(1))
 }
 

@@ -124,7 +124,7 @@ impl ExchangeClient {
             });
         }
         let mut answers: Vec<(HttpRequest, Vec<u8>)> = Vec::new();
-        let mut waiting = self.exchange.market_requests()?;
+        let mut waiting = self.exchange.market_requests(self.now())?;
         waiting.reverse();
         while let Some(request) = waiting.pop() {
             if answers.len() >= MOST_PAGES {

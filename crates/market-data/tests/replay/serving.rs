@@ -61,7 +61,11 @@ fn exchanges_with_the_same_paths_are_told_apart_by_their_address() {
 #[test]
 fn market_lists_are_the_samples_unless_others_are_given() {
     let fixture = Fixture::new("kraken");
-    let request = fixture.exchange.market_requests().unwrap().remove(0);
+    let request = fixture
+        .exchange
+        .market_requests(Timestamp::from_millis(1_760_000_000_000))
+        .unwrap()
+        .remove(0);
     let target = request.url.split_once("kraken.com").unwrap().1.to_owned();
     let server = fixture.start(|_| {});
     let answer = get(&format!("{}{target}", server.base_url()));
@@ -86,7 +90,8 @@ fn every_exchange_has_markets_to_offer_at_once() {
     let server = ReplayServer::start(params).unwrap();
     for exchange in exchanges {
         let there = server.redirect(&exchange).unwrap();
-        let mut requests = there.market_requests().unwrap();
+        let mut requests =
+            there.market_requests(Timestamp::from_millis(1_760_000_000_000)).unwrap();
         let mut answers = Vec::new();
         while let Some(request) = requests.pop() {
             let answer = send(&request, "");
