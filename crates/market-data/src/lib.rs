@@ -1,11 +1,17 @@
-//! Candles from files, a simulator and, later, every exchange.
+//! Candles from exchanges, files and a simulator.
 //!
 //! - **Files**: [`read_candles`] reads CSV, plain or in gzip, and Parquet (feature `parquet`),
 //!   told apart by content. [`LoadedCandles`] holds the series, what was repaired in it and how
 //!   the file was understood; [`write_csv`] and `write_parquet` write it back, bit for bit.
 //! - **Simulator**: [`Simulator`] makes candles from a seed, labelled [`SIMULATED_LABEL`].
-//! - **Sources**: [`FileSource`] and [`SeriesSource`] serve either page by page through core's
-//!   [`CandleSource`](forecastle_core::CandleSource).
+//! - **Exchanges**: [`Exchange`] knows how each of 90 exchanges is asked for candles and markets and
+//!   reads its answers, without any network. With the feature `network` (on by default)
+//!   [`ExchangeClient`] fetches them: page by page, with a report, in the exchange's pace; and
+//!   [`sweep`] finds out which work without a key.
+//! - **Cache**: [`CandleCache`] keeps what was fetched; [`CachedSource`] puts it before any source.
+//! - **Replay**: with the feature `replay`, `ReplayServer` answers as any exchange does, with faults.
+//! - **Sources**: [`FileSource`], [`SeriesSource`] and [`ExchangeClient`] serve page by page through
+//!   core's [`CandleSource`](forecastle_core::CandleSource).
 //!
 //! ```
 //! use forecastle_market_data::{ReadOptions, read_csv_from};
@@ -32,7 +38,7 @@
 //! on would mean to guess. Hostile files cost bounded memory: see [`ReadOptions`].
 //!
 //! # What is not here
-//! Exchanges and the network, tick data, decimal commas and dates such as `01/02/2024`, which mean
+//! Signed requests, order books, tick data, decimal commas and dates such as `01/02/2024`, which mean
 //! two days. Gaps are counted, never filled.
 
 mod cache;
