@@ -108,7 +108,7 @@ impl CandleArgs {
         let done = self.download.download(id, &symbol, timeframe, limit)?;
         let mut source = format!("from {id}");
         if let Some(reason) = &done.report.truncated {
-            source = format!("{source}, {reason}");
+            source = format!("{source} ({})", reason.trim_start_matches(id).trim_start());
         }
         Ok(Input { series: done.series, repairs: done.report.repair, source })
     }

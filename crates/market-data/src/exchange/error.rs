@@ -1,4 +1,3 @@
-use std::error::Error as StdError;
 use std::time::Duration;
 
 use forecastle_core::Error;
@@ -122,11 +121,8 @@ pub enum ExchangeError {
         exchange: String,
         /// The host.
         host: String,
-        /// The innermost cause in words.
+        /// The innermost cause, in the operating system's words.
         reason: String,
-        /// The transport's error.
-        #[source]
-        source: Option<Box<dyn StdError + Send + Sync + 'static>>,
     },
     /// No answer came in time.
     #[error("{exchange}: {host} gave no answer within {} s", .after.as_secs_f64())]

@@ -168,7 +168,7 @@ impl<'a> Prepared<'a> {
             });
         }
         let reason = format!("the answer broke off ({})", innermost(&error));
-        self.unreachable(error, reason, true)
+        self.unreachable(reason, true)
     }
 
     /// The failure of a request that got no answer.
@@ -187,20 +187,14 @@ impl<'a> Prepared<'a> {
                 .is_some_and(|error| matches!(error, rustls::Error::InvalidCertificate(_)))
         });
         let reason = innermost(&error);
-        self.unreachable(error, reason, !distrusted)
+        self.unreachable(reason, !distrusted)
     }
 
-    fn unreachable(
-        &self,
-        error: reqwest::Error,
-        reason: String,
-        is_worth_repeating: bool,
-    ) -> Failure {
+    fn unreachable(&self, reason: String, is_worth_repeating: bool) -> Failure {
         let error = ExchangeError::Unreachable {
             exchange: self.exchange.to_owned(),
             host: self.host(),
             reason,
-            source: Some(Box::new(error)),
         };
         Failure { error, is_worth_repeating }
     }

@@ -296,6 +296,10 @@ impl CandlePages {
         }
         let now = self.now();
         let terms = self.terms(Some(Timestamp::from_millis(0)))?;
+        if self.oldest_kept(&terms, now).is_some_and(|oldest| end <= oldest) {
+            self.note_depth(&terms, Timestamp::from_millis(0), end);
+            return Ok(None);
+        }
         let ask = self.ask(&terms);
         let timeframe = self.request.timeframe;
         let rows = terms.rows.map_or(ask, |rows| rows.min(ask)).max(1);
