@@ -12,6 +12,7 @@ mod market_calls;
 mod market_list;
 mod market_row;
 mod message;
+mod name_check;
 mod query;
 mod record;
 mod registry;

@@ -6,6 +6,7 @@ use forecastle_core::Timeframe;
 
 use super::error::{ExchangeError, ExchangeResult};
 use super::market::MarketKind;
+use super::name_check::check_names;
 use super::record::{Column, Endpoint, Layout, Need, Paging, Record, VolumeUnit};
 
 /// Knows how one exchange is asked for candles and markets, and how it answers.
@@ -34,15 +35,26 @@ impl Exchange {
             let reason = format!("0 to 600000 expected, got {}", record.rate_limit_ms);
             return Err(wrong("rate_limit_ms".to_owned(), reason));
         }
+        if let Some(code) = record.aliases.keys().find(|code| **code != code.to_uppercase()) {
+            let reason = "upper case expected: codes are looked up so".to_owned();
+            return Err(wrong(format!("aliases.{code}"), reason));
+        }
         for (name, url) in &record.hosts {
             if !url.starts_with("https://") && !url.starts_with("http://") || url.ends_with('/') {
                 let reason = format!("an address without a slash at its end expected, got {url:?}");
                 return Err(wrong(format!("hosts.{name}"), reason));
             }
         }
+        check_names(&record).map_err(|(field, reason)| wrong(field, reason))?;
+        if record.candles.is_empty() {
+            return Err(wrong("candles".to_owned(), "at least one endpoint expected".to_owned()));
+        }
         let mut endpoints = Vec::with_capacity(record.candles.len());
         for (index, endpoint) in record.candles.iter().enumerate() {
             let place = |field: &str| format!("candles[{index}].{field}");
+            if endpoint.kinds.is_empty() {
+                return Err(wrong(place("kinds"), "at least one expected".to_owned()));
+            }
             let table = endpoint.timeframes.as_ref().unwrap_or(&record.timeframes);
             if table.is_empty() {
                 return Err(wrong(place("timeframes"), "empty".to_owned()));

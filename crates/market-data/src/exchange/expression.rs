@@ -28,6 +28,35 @@ pub(super) enum Expression {
     Call(functions::Function, Vec<Expression>),
 }
 
+impl Expression {
+    fn collect_names<'e>(&'e self, names: &mut Vec<&'e str>) {
+        match self {
+            Self::Constant(_) => {}
+            Self::Name(name) => names.push(name),
+            Self::Field(of, _) | Self::Negate(of) | Self::Not(of) => of.collect_names(names),
+            Self::Index(left, right) | Self::Binary(_, left, right) => {
+                left.collect_names(names);
+                right.collect_names(names);
+            }
+            Self::Choose(condition, yes, no) => {
+                [condition, yes, no].iter().for_each(|part| part.collect_names(names));
+            }
+            Self::Call(_, arguments) => arguments.iter().for_each(|a| a.collect_names(names)),
+        }
+    }
+
+    fn collect_outcomes<'e>(&'e self, outcomes: &mut Vec<&'e str>) {
+        match self {
+            Self::Constant(Literal::Text(text)) => outcomes.push(text),
+            Self::Choose(_, left, right) | Self::Binary(Operator::Otherwise, left, right) => {
+                left.collect_outcomes(outcomes);
+                right.collect_outcomes(outcomes);
+            }
+            _ => {}
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Literal {
     Absent,

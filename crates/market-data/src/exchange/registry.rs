@@ -49,7 +49,7 @@ impl Exchange {
         if let Some(exchange) = entry.parsed.get() {
             return Ok(exchange.clone());
         }
-        let exchange = Self::from_record(resolve(&id, entry.text)?, &id)?;
+        let exchange = Self::from_record(resolve(&id, entry.text, &embedded)?, &id)?;
         Ok(entry.parsed.get_or_init(|| exchange).clone())
     }
 
@@ -59,7 +59,7 @@ impl Exchange {
     /// # Errors
     /// - [`ExchangeError::Record`] with the field and what is wrong with it.
     pub fn parse(text: &str) -> ExchangeResult<Self> {
-        Self::from_record(resolve("given", text)?, "given")
+        Self::from_record(resolve("given", text, &embedded)?, "given")
     }
 
     /// Every exchange of the registry.
@@ -71,7 +71,16 @@ impl Exchange {
     }
 }
 
-fn resolve(file: &str, text: &str) -> ExchangeResult<Record> {
+fn embedded(id: &str) -> Option<&'static str> {
+    REGISTRY.get(id).map(|entry| entry.text)
+}
+
+/// Reads a record and those it inherits from, which `find` gives by id.
+fn resolve<'t>(
+    file: &str,
+    text: &str,
+    find: &dyn Fn(&str) -> Option<&'t str>,
+) -> ExchangeResult<Record> {
     let wrong = |field: &str, reason: String| ExchangeError::Record {
         file: format!("{file}.toml"),
         field: field.to_owned(),
@@ -89,10 +98,16 @@ fn resolve(file: &str, text: &str) -> ExchangeResult<Record> {
             keep(&mut record);
             return Ok(record);
         };
-        let parent = parent.as_str().and_then(|id| REGISTRY.get(id));
-        let parent = parent.ok_or_else(|| wrong("inherits", "no such exchange".to_owned()))?;
+        let Some(id) = parent.as_str() else {
+            return Err(wrong("inherits", format!("an id expected, got {parent}")));
+        };
+        let parent = find(id).ok_or_else(|| {
+            let hint = closest(id, Exchange::ids());
+            let hint = hint.map(|hint| format!(", did you mean {hint:?}?")).unwrap_or_default();
+            wrong("inherits", format!("no exchange is called {id:?}{hint}"))
+        })?;
         let mut inherited: Table =
-            toml::from_str(parent.text).map_err(|e| wrong("inherits", one_line(&e)))?;
+            toml::from_str(parent).map_err(|e| wrong("inherits", one_line(&e)))?;
         inherits = inherited.get("inherits").cloned();
         merge(&mut inherited, table);
         table = inherited;
@@ -134,4 +149,57 @@ impl Record {
 
 fn one_line(error: &toml::de::Error) -> String {
     error.message().replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PARENT: &str = r#"
+        id = "a"
+        name = "A"
+        rate_limit_ms = 5
+        hosts = { rest = "https://a.io", old = "https://old.a.io" }
+        timeframes = { 1m = "1", 1h = "60" }
+        [[candles]]
+        kinds = ["spot"]
+        host = "rest"
+        path = "/k"
+        volume = "base"
+        paging = "recent"
+        response = { layout = "array", time = 0, open = 1, high = 2, low = 3, close = 4, unit = "s" }
+    "#;
+
+    fn resolved(records: &[(&str, &'static str)]) -> ExchangeResult<Record> {
+        let find = |id: &str| records.iter().find(|(name, _)| *name == id).map(|found| found.1);
+        resolve("first", records[0].1, &find)
+    }
+
+    #[test]
+    fn tables_are_merged_through_the_generations_and_the_child_wins() {
+        let child = "inherits = 'b'\nid = 'c'\nhosts = { rest = 'https://c.io' }";
+        let middle = "inherits = 'a'\nid = 'b'\nname = 'B'\ntimeframes = { 1h = '3600', 1d = 'D' }";
+        let record = resolved(&[("c", child), ("b", middle), ("a", PARENT)]).unwrap();
+        assert_eq!((record.id.as_str(), record.name.as_str()), ("c", "B"));
+        let urls: Vec<&String> = record.hosts.values().collect();
+        assert_eq!(urls, ["https://old.a.io", "https://c.io"]);
+        let codes: Vec<&String> = record.timeframes.values().collect();
+        assert_eq!(codes, ["D", "3600", "1"]);
+        assert_eq!(record.inherits.as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn records_that_inherit_in_a_circle_are_refused_in_the_field_that_says_so() {
+        let circles: [&[(&str, &str)]; 3] = [
+            &[("a", "inherits = 'a'")],
+            &[("a", "inherits = 'b'"), ("b", "inherits = 'a'")],
+            &[("x", "inherits = 'a'"), ("a", "inherits = 'b'"), ("b", "inherits = 'a'")],
+        ];
+        for circle in circles {
+            let error = resolved(circle).unwrap_err();
+            let ExchangeError::Record { file, field, reason } = error else { panic!("{error}") };
+            assert_eq!((file.as_str(), field.as_str()), ("first.toml", "inherits"));
+            assert!(reason.contains("in a circle"), "{reason}");
+        }
+    }
 }

@@ -72,6 +72,29 @@ impl Template {
         Ok(Self { parts })
     }
 
+    /// Every name that its expressions use.
+    pub(in crate::exchange) fn names(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        for part in &self.parts {
+            if let Part::Expression(expression) = part {
+                expression.collect_names(&mut names);
+            }
+        }
+        names
+    }
+
+    /// The texts that stand in it as a whole: itself without expressions, else what its lone
+    /// expression chooses from.
+    pub(in crate::exchange) fn outcomes(&self) -> Vec<&str> {
+        let mut outcomes = Vec::new();
+        match self.parts.as_slice() {
+            [Part::Literal(text)] => outcomes.push(text.as_str()),
+            [Part::Expression(expression)] => expression.collect_outcomes(&mut outcomes),
+            _ => {}
+        }
+        outcomes
+    }
+
     /// The value: of a lone expression its own, else the joined text.
     pub(in crate::exchange) fn value<'a>(
         &'a self,

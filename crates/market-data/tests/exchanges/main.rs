@@ -1,0 +1,5 @@
+//! The registry of exchanges, its record language, and the sweep over it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod records;
+mod registry;
