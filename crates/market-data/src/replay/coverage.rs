@@ -253,3 +253,18 @@ fn every_series_of_every_exchange_is_asked_for_and_read_back() {
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
     assert!(kinds >= 145 && whole >= 1_600, "{kinds} kinds, {whole} series");
 }
+
+#[test]
+fn a_days_file_holds_that_day_and_a_years_file_that_year() {
+    let exchange = Exchange::find("bitbank").unwrap();
+    let market = markets(&exchange).remove(&MarketKind::Spot).unwrap();
+    for (timeframe, begin, rows) in
+        [("1h", 100, 96..120), ("5m", 300, 288..450), ("4h", 10, 0..450)]
+    {
+        let timeframe = timeframe.parse().unwrap();
+        let trial = Trial::new(&exchange, &market, timeframe, WireStyle::default()).unwrap();
+        let now = timeframe.next_open(trial.open(ROWS - 1)).unwrap();
+        let query = CandleQuery::new(&market, timeframe, now).since(trial.open(begin)).limit(5);
+        assert_eq!(trial.rows(&query), Ok(rows), "{timeframe}");
+    }
+}

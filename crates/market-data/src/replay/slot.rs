@@ -102,6 +102,8 @@ impl TimeText {
             Self::Seconds => whole()?.checked_mul(1_000),
             Self::Micros => Some(whole()?.div_euclid(1_000)),
             Self::Nanos => Some(whole()?.div_euclid(1_000_000)),
+            // Digits alone are a day to some readers of dates; here they are a day's file.
+            Self::Calendar if !text.contains(['-', '/']) => None,
             Self::Calendar => Some(parse_calendar(text.as_bytes())?.as_millis()),
             Self::Day => Some(parse_compact_date(text.as_bytes())?.as_millis()),
             Self::Year => year(text),
@@ -181,6 +183,8 @@ mod tests {
         ] {
             assert_eq!(spelling.parse(text), Some(day), "{text}");
             assert_eq!(spelling.parse("soon"), None);
+            let calendars = TimeText::ALL.iter().filter(|other| other.parse(text) == Some(day));
+            assert_eq!(calendars.collect::<Vec<_>>(), [&spelling], "{text}");
         }
         assert_eq!(TimeText::Year.end_of_file("2024"), Some(day + 366 * MILLIS_PER_DAY));
         assert_eq!(TimeText::Day.end_of_file("20240101"), Some(day + MILLIS_PER_DAY));
