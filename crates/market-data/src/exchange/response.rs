@@ -193,6 +193,8 @@ impl Exchange {
             "HTML instead of JSON".to_owned()
         } else if start.is_empty() {
             "an empty answer".to_owned()
+        } else if start.first() == Some(&b'{') && place.row.is_none() && place.field.is_none() {
+            format!("{}; it says: {}", place.reason, message_of(body))
         } else {
             place.reason
         };

@@ -56,6 +56,7 @@ impl Shift {
 }
 
 const FIELDS: [&str; 6] = ["time", "open", "high", "low", "close", "volume"];
+const TWICE: &str = "given twice";
 const TIME: usize = 0;
 const VOLUME: usize = 5;
 
@@ -177,27 +178,38 @@ impl<'r> RowReader<'r> {
     }
 
     fn columns<'de, A: MapAccess<'de>>(&mut self, mut map: A) -> Result<(), A::Error> {
-        let mut columns: [Option<Vec<&'de RawValue>>; 6] = Default::default();
+        // One column for each wanted name, at the name's first place among them.
+        let mut named: Vec<Option<Vec<&'de RawValue>>> = vec![None; self.names.len()];
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            let field = self.names.iter().find(|(name, ..)| *name == key).map(|found| found.1);
-            match field.and_then(|field| columns.get_mut(field)) {
-                Some(place) => *place = map.next_value::<Option<Vec<&'de RawValue>>>()?,
-                None => {
-                    map.next_value::<IgnoredAny>()?;
-                }
+            let at = self.names.iter().position(|(name, ..)| *name == key);
+            let Some((place, at)) = at.and_then(|at| Some((named.get_mut(at)?, at))) else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            let field = self.names.get(at).and_then(|name| FIELDS.get(name.1)).copied();
+            if place.is_some() {
+                return Err(self.fail(field, TWICE.to_owned()));
             }
+            *place = map
+                .next_value::<Option<Vec<&'de RawValue>>>()
+                .map_err(|e| self.fail(field, format!("a list expected: {e}")))?;
         }
-        if columns.iter().all(Option::is_none) {
+        if named.iter().all(Option::is_none) {
             return Ok(());
         }
         self.found = true;
         self.candles.clear();
-        let length = columns.iter().flatten().map(Vec::len).max().unwrap_or_default();
-        for (field, name) in FIELDS.iter().enumerate() {
-            let wanted = self.wanted & (1 << field) != 0;
-            let column = columns.get(field).and_then(Option::as_ref);
-            let column_length = column.map_or(0, Vec::len);
-            if wanted && column_length != length {
+        let length = named.iter().flatten().map(Vec::len).max().unwrap_or_default();
+        let mut columns: [Option<&[&'de RawValue]>; 6] = [None; 6];
+        for (field, (name, chosen)) in FIELDS.iter().zip(&mut columns).enumerate() {
+            let mut names: Vec<_> = self.names.iter().filter(|name| name.1 == field).collect();
+            names.sort_by_key(|name| name.2);
+            *chosen = names.into_iter().find_map(|(name, ..)| {
+                let at = self.names.iter().position(|(other, ..)| other == name)?;
+                named.get(at)?.as_deref()
+            });
+            let column_length = chosen.map_or(0, <[_]>::len);
+            if self.wanted & (1 << field) != 0 && column_length != length {
                 let reason = format!("{column_length} rows where other columns have {length}");
                 return Err(self.fail(Some(name), reason));
             }
@@ -206,7 +218,7 @@ impl<'r> RowReader<'r> {
             self.row += 1;
             let mut row = Row::EMPTY;
             for (field, column) in columns.iter().enumerate() {
-                if let Some(raw) = column.as_ref().and_then(|column| column.get(index)) {
+                if let Some(raw) = column.and_then(|column| column.get(index)) {
                     self.field::<A::Error>(&mut row, field, raw)?;
                 }
             }
@@ -279,10 +291,14 @@ impl<'de> Visitor<'de> for At<'_, '_> {
         }
         self.reader.found = true;
         self.reader.candles.clear();
+        self.reader.row = 0;
         loop {
             self.reader.row += 1;
-            if list.next_element_seed(OneRow(&mut *self.reader))?.is_none() {
-                return Ok(());
+            match list.next_element_seed(OneRow(&mut *self.reader)) {
+                Ok(Some(())) => {}
+                Ok(None) => return Ok(()),
+                Err(error) if self.reader.failure.is_some() => return Err(error),
+                Err(error) => return Err(self.reader.fail(None, error.to_string())),
             }
         }
     }
@@ -378,10 +394,14 @@ impl<'de> Visitor<'de> for OneRow<'_, '_> {
             let name = self.0.names.get(at).map_or("", |found| found.0);
             for at in at..self.0.names.len() {
                 let Some((other, field, rank)) = self.0.names.get(at).copied() else { break };
-                let best = row.ranks.get(field).is_some_and(|current| rank <= *current);
+                let current = row.ranks.get(field).copied().unwrap_or_default();
+                let best = rank <= current;
                 // A null beside a filled alternative is no value.
                 let blank =
                     raw.get() == "null" && self.0.names.iter().any(|n| n.1 == field && n.2 != rank);
+                if other == name && rank == current {
+                    return Err(self.0.fail(FIELDS.get(field).copied(), TWICE.to_owned()));
+                }
                 if other == name && best && !blank {
                     self.0.field::<A::Error>(&mut row, field, raw)?;
                     if let Some(current) = row.ranks.get_mut(field) {
