@@ -1,6 +1,5 @@
 //! Walking through an exchange's candles so that none is lost and none comes twice.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use forecastle_core::{RawCandle, Timestamp};
@@ -8,6 +7,8 @@ use forecastle_core::{RawCandle, Timestamp};
 use super::coarse_map::Coarse;
 use super::download_request::DownloadRequest;
 use super::fetch_report::FetchReport;
+use super::page_rows::PageRows;
+use super::read_ahead::ReadAhead;
 use super::{ExchangeClient, HttpResponse};
 use crate::exchange::{
     CandleQuery, CandleTerms, ExchangeError, ExchangeResult, Market, Paging, VolumeUnit,
@@ -27,21 +28,24 @@ pub struct CandlePage {
 ///
 /// Forward from `since`, or backwards where the exchange honours only an end. Rows that come
 /// twice, out of order or outside the window are sorted out and counted; holes are asked about a
-/// second time; empty pages are walked over, since a listing may pause.
+/// second time; empty pages are walked over, since a listing may pause. Forward and with
+/// [`DownloadRequest::read_ahead`] the next page is asked for while one is read; dropping this ends
+/// that request.
 #[derive(Debug)]
 pub struct CandlePages {
     pub(super) client: ExchangeClient,
     pub(super) market: Market,
     pub(super) request: DownloadRequest,
-    walk: Walk,
-    given: usize,
+    pub(super) walk: Walk,
+    pub(super) given: usize,
     /// Where coarser candles say that there is anything.
     pub(super) coarse: Coarse,
+    pub(super) ahead: ReadAhead,
     pub(super) report: FetchReport,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Walk {
+pub(super) enum Walk {
     /// From a time on.
     Forward(Timestamp),
     /// The newest rows first, then what lies before `end`.
@@ -87,7 +91,16 @@ impl CandlePages {
             (Paging::Backward, None) => Walk::Backward(end),
             (_, None) => Walk::Earlier(end, 0),
         };
-        Ok(Self { client, market, request, walk, given: 0, coarse: Coarse::default(), report })
+        Ok(Self {
+            client,
+            market,
+            request,
+            walk,
+            given: 0,
+            coarse: Coarse::default(),
+            ahead: ReadAhead::new(),
+            report,
+        })
     }
 
     /// The market that is walked through.
@@ -102,6 +115,17 @@ impl CandlePages {
 
     pub(super) fn into_report(self) -> FetchReport {
         self.report
+    }
+
+    /// What was done and found since the last call.
+    pub(super) fn take_report(&mut self) -> FetchReport {
+        let fresh = self.report.fresh();
+        std::mem::replace(&mut self.report, fresh)
+    }
+
+    /// Whether the next page begins a stretch of time, and the last one ends it.
+    pub(super) fn is_at(&self, stretch: &Range<Timestamp>) -> bool {
+        self.walk == Walk::Forward(stretch.start) && self.request.until == Some(stretch.end)
     }
 
     /// The next page, or nothing when all is given. An empty page says that its stretch of time
@@ -124,6 +148,7 @@ impl CandlePages {
         };
         let Some(mut page) = page else {
             self.walk = Walk::Done;
+            self.stop_reading_ahead();
             return Ok(None);
         };
         if page.candles.is_empty() {
@@ -141,6 +166,9 @@ impl CandlePages {
             page.candles.truncate(left);
         }
         self.given += page.candles.len();
+        if self.walk == Walk::Done || self.given >= most {
+            self.stop_reading_ahead();
+        }
         Ok(Some(page))
     }
 
@@ -148,17 +176,17 @@ impl CandlePages {
         self.client.now()
     }
 
-    fn until(&self) -> Timestamp {
+    pub(super) fn until(&self) -> Timestamp {
         self.request.until.unwrap_or(Timestamp::from_millis(i64::MAX))
     }
 
     /// Where the newest candles begin, if a record says that only so many exist.
-    fn oldest_kept(&self, terms: &CandleTerms, now: Timestamp) -> Option<Timestamp> {
+    pub(super) fn oldest_kept(&self, terms: &CandleTerms, now: Timestamp) -> Option<Timestamp> {
         self.request.timeframe.step(now, -i64::from(terms.depth?) - 1)
     }
 
     /// Notes that candles before `first` are kept no more.
-    fn note_depth(&mut self, terms: &CandleTerms, cursor: Timestamp, first: Timestamp) {
+    pub(super) fn note_depth(&mut self, terms: &CandleTerms, cursor: Timestamp, first: Timestamp) {
         let missing = self.request.timeframe.steps_between(cursor, first).unwrap_or_default() > 0;
         if let Some(depth) = terms.depth
             && missing
@@ -169,47 +197,20 @@ impl CandlePages {
         }
     }
 
-    /// How many rows to ask for.
-    fn ask(&self, terms: &CandleTerms) -> u32 {
+    /// How candles from `since` on come, and how many rows to ask for when so many are given.
+    pub(super) fn terms(
+        &self,
+        since: Option<Timestamp>,
+        given: usize,
+    ) -> ExchangeResult<(CandleTerms, u32)> {
+        let query = CandleQuery::new(&self.market, self.request.timeframe, self.now()).since(since);
+        let terms = self.client.exchange().candle_terms(&query)?;
         let most = terms.max_rows.unwrap_or(DEFAULT_ROWS);
-        let left = self.request.limit.map(|limit| limit.saturating_sub(self.given));
+        let left = self.request.limit.map(|limit| limit.saturating_sub(given));
         // One more for the candle that has not closed.
         let left = left.and_then(|left| u32::try_from(left.saturating_add(1)).ok());
-        left.unwrap_or(most).clamp(1, most.max(1))
-    }
-
-    pub(super) fn terms(&self, since: Option<Timestamp>) -> ExchangeResult<CandleTerms> {
-        let query = CandleQuery::new(&self.market, self.request.timeframe, self.now()).since(since);
-        self.client.exchange().candle_terms(&query)
-    }
-
-    async fn forward(&mut self, cursor: Timestamp) -> ExchangeResult<Option<CandlePage>> {
-        let now = self.now();
-        let end = self.until().min(if self.request.unfinished { after(now) } else { now });
-        if cursor >= end {
-            return Ok(None);
-        }
-        let terms = self.terms(Some(cursor))?;
-        let mut window = self.window(cursor, self.ask(&terms), &terms);
-        window.end = window.end.min(self.until());
-        let rows = self.rows_from(cursor, window, end).await?;
-        let Some(last) = rows.keys().next_back().copied() else {
-            let mut next = self.skip(cursor, window.end).await?;
-            if let Some(oldest) = self.oldest_kept(&terms, now).filter(|oldest| *oldest > next) {
-                self.note_depth(&terms, cursor, oldest);
-                next = oldest;
-            }
-            let next = next.min(end);
-            self.walk = Walk::Forward(next);
-            let covered = cursor..next;
-            return Ok(Some(CandlePage { candles: Vec::new(), covered }));
-        };
-        if let Some(first) = rows.keys().next() {
-            self.note_depth(&terms, cursor, *first);
-        }
-        let next = self.request.timeframe.next_open(last).unwrap_or(end).max(after(cursor));
-        self.walk = Walk::Forward(next);
-        Ok(Some(self.page(rows, cursor..next.min(end.max(after(last))), now)))
+        let ask = left.unwrap_or(most).clamp(1, most.max(1));
+        Ok((self.client.exchange().candle_terms(&query.limit(ask))?, ask))
     }
 
     /// The window of one request that starts at `cursor`.
@@ -232,30 +233,41 @@ impl CandlePages {
         cursor: Timestamp,
         window: Window,
         end: Timestamp,
-    ) -> ExchangeResult<BTreeMap<Timestamp, RawCandle>> {
-        let mut rows = BTreeMap::new();
+    ) -> ExchangeResult<PageRows> {
+        let mut rows = PageRows::default();
         self.report.pages += 1;
-        let mut got = self.fetch(Some(cursor), window, cursor..end, &mut rows).await?;
-        if rows.is_empty() && self.request.check_gaps {
-            (_, got) = self.ask_again(Some(cursor), window, cursor..end, &mut rows).await?;
-        }
-        self.recheck(cursor, window, cursor..end, got, &mut rows).await?;
+        let got = self.fetch(Some(cursor), window, cursor..end, &mut rows).await?;
+        self.complete(cursor, window, cursor..end, got, &mut rows).await?;
         Ok(rows)
+    }
+
+    /// Asks again about a page without rows, or about its holes.
+    pub(super) async fn complete(
+        &mut self,
+        cursor: Timestamp,
+        window: Window,
+        within: Range<Timestamp>,
+        mut got: usize,
+        rows: &mut PageRows,
+    ) -> ExchangeResult<()> {
+        if rows.is_empty() && self.request.check_gaps {
+            (_, got) = self.ask_again(Some(cursor), window, within.clone(), rows).await?;
+        }
+        self.recheck(cursor, window, within, got, rows).await
     }
 
     /// The newest rows, of an exchange that knows no other or when no start is asked for.
     async fn newest(&mut self) -> ExchangeResult<CandlePage> {
         let now = self.now();
-        let terms = self.terms(None)?;
-        let ask = self.ask(&terms);
-        let mut rows = BTreeMap::new();
+        let (terms, ask) = self.terms(None, self.given)?;
+        let mut rows = PageRows::default();
         self.report.pages += 1;
         let since = self.request.since.unwrap_or(Timestamp::from_millis(i64::MIN));
         let window = Window { ask, end: after(now) };
         let within = since..self.until().min(after(now));
         let got = self.fetch(None, window, within.clone(), &mut rows).await?;
         self.recheck_newest(&terms, window, within, got, &mut rows).await?;
-        let oldest = rows.keys().next().copied().unwrap_or(now);
+        let oldest = rows.first().unwrap_or(now);
         let enough = self.request.limit.is_none_or(|limit| rows.len() > limit);
         self.walk = match terms.paging {
             Paging::Recent => Walk::Done,
@@ -273,14 +285,12 @@ impl CandlePages {
         if let Some(limit) = self.request.limit
             && self.request.since.is_none()
         {
-            let finished =
-                |open: &Timestamp| self.is_finished(*open, now) || self.request.unfinished;
-            let count = rows.keys().filter(|open| finished(open)).count();
-            for _ in limit..count {
-                rows.pop_first();
-            }
+            let latest = rows.back_from(Timestamp::from_millis(i64::MAX));
+            let open = latest.take_while(|open| !self.is_finished(*open, now)).count();
+            let surplus = if self.request.unfinished { 0 } else { open };
+            rows.keep_newest(limit.saturating_add(surplus));
         }
-        let first = rows.keys().next().copied().unwrap_or(now);
+        let first = rows.first().unwrap_or(now);
         Ok(self.page(rows, first.min(now)..after(now), now))
     }
 
@@ -295,33 +305,30 @@ impl CandlePages {
             return Ok(None);
         }
         let now = self.now();
-        let terms = self.terms(Some(Timestamp::from_millis(0)))?;
+        let (terms, ask) = self.terms(Some(Timestamp::from_millis(0)), self.given)?;
         if self.oldest_kept(&terms, now).is_some_and(|oldest| end <= oldest) {
             self.note_depth(&terms, Timestamp::from_millis(0), end);
             return Ok(None);
         }
-        let ask = self.ask(&terms);
         let timeframe = self.request.timeframe;
         let rows = terms.rows.map_or(ask, |rows| rows.min(ask)).max(1);
         let Some(cursor) = timeframe.step(end, -i64::from(rows)) else { return Ok(None) };
         let cursor = cursor.max(Timestamp::from_millis(0));
-        let mut found = BTreeMap::new();
+        let mut found = PageRows::default();
         let mut from = cursor;
         // One window may need several requests when the exchange gives fewer rows than asked.
         while from < end {
-            let window = self.window(from, ask, &self.terms(Some(from))?);
+            let window = self.window(from, ask, &self.terms(Some(from), self.given)?.0);
             let part = self.rows_from(from, window, end).await?;
-            let last = part.keys().next_back().copied();
-            found.extend(part);
+            let last = part.last();
+            found.merge(part.into_candles());
             from = match last {
                 Some(last) => timeframe.next_open(last).unwrap_or(end).max(after(from)),
                 None => window.end,
             };
         }
         let most = self.request.limit.map_or(usize::MAX, |limit| limit.saturating_sub(self.given));
-        while found.len() > most {
-            found.pop_first();
-        }
+        found.keep_newest(most);
         let empties = if found.is_empty() { empties + 1 } else { 0 };
         self.walk = Walk::Earlier(cursor, empties);
         Ok(Some(self.page(found, cursor..end, now)))
@@ -333,9 +340,8 @@ impl CandlePages {
             return Ok(None);
         }
         let now = self.now();
-        let terms = self.terms(None)?;
-        let ask = self.ask(&terms);
-        let mut rows = BTreeMap::new();
+        let (_, ask) = self.terms(None, self.given)?;
+        let mut rows = PageRows::default();
         self.report.pages += 1;
         let window = Window { ask, end };
         let mut got = self.fetch(None, window, since..end, &mut rows).await?;
@@ -343,17 +349,14 @@ impl CandlePages {
             (_, got) = self.ask_again(None, window, since..end, &mut rows).await?;
         }
         self.recheck_backward(end, ask, got, &mut rows).await?;
-        let oldest = rows.keys().next().copied();
-        let Some(oldest) = oldest else {
+        let Some(oldest) = rows.first() else {
             self.walk = Walk::Done;
             let covered = since.max(Timestamp::from_millis(0).min(end))..end;
             return Ok(Some(CandlePage { candles: Vec::new(), covered }));
         };
         let most = self.request.limit.filter(|_| self.request.since.is_none());
         let most = most.map_or(usize::MAX, |limit| limit.saturating_sub(self.given));
-        while rows.len() > most {
-            rows.pop_first();
-        }
+        rows.keep_newest(most);
         self.walk = Walk::Backward(oldest);
         Ok(Some(self.page(rows, oldest..end, now)))
     }
@@ -364,9 +367,21 @@ impl CandlePages {
         since: Option<Timestamp>,
         window: Window,
         within: Range<Timestamp>,
-        rows: &mut BTreeMap<Timestamp, RawCandle>,
+        rows: &mut PageRows,
     ) -> ExchangeResult<usize> {
         let now = self.now();
+        let query = self.query_of(since, window, now);
+        let (candles, response) = self.client.candles(&query).await?;
+        self.count(&response, now);
+        Ok(self.take(candles, since.unwrap_or(within.start)..window.end, within, rows))
+    }
+
+    pub(super) fn query_of(
+        &self,
+        since: Option<Timestamp>,
+        window: Window,
+        now: Timestamp,
+    ) -> CandleQuery<'_> {
         // With a start the end is the last instant of the window's last candle, so that it does not
         // matter whether the exchange counts it in; a walk backwards asks for what lies before.
         let until = match since {
@@ -374,20 +389,27 @@ impl CandlePages {
             None if window.end > now => None,
             None => Some(window.end),
         };
-        let query = CandleQuery::new(&self.market, self.request.timeframe, now)
+        CandleQuery::new(&self.market, self.request.timeframe, now)
             .since(since)
             .until(until)
-            .limit(window.ask);
-        let (candles, response) = self.client.candles(&query).await?;
-        self.count(&response, now);
+            .limit(window.ask)
+    }
+
+    /// Merges the rows of an answer, which ascend; gives how many lay in `asked`.
+    pub(super) fn take(
+        &mut self,
+        mut candles: Vec<RawCandle>,
+        asked: Range<Timestamp>,
+        within: Range<Timestamp>,
+        rows: &mut PageRows,
+    ) -> usize {
         self.report.rows += candles.len();
         let mut got = 0;
         let mut previous = None;
-        let asked = since.unwrap_or(within.start)..window.end;
-        for candle in candles {
+        candles.retain(|candle| {
             if !within.contains(&candle.open_time) {
                 self.report.outside += 1;
-                continue;
+                return false;
             }
             if previous == Some(candle.open_time) {
                 self.report.duplicates += 1;
@@ -395,13 +417,14 @@ impl CandlePages {
                 got += 1;
             }
             previous = Some(candle.open_time);
-            rows.insert(candle.open_time, candle);
-        }
-        Ok(got)
+            true
+        });
+        rows.merge(candles);
+        got
     }
 
     /// The millisecond before the candle that opens at or after `end` does.
-    fn last_instant(&self, end: Timestamp) -> Option<Timestamp> {
+    pub(super) fn last_instant(&self, end: Timestamp) -> Option<Timestamp> {
         let before = Timestamp::from_millis(end.as_millis().saturating_sub(1));
         let open = self.request.timeframe.floor(before);
         let next = open.and_then(|open| self.request.timeframe.next_open(open)).unwrap_or(end);
@@ -418,20 +441,21 @@ impl CandlePages {
         }
     }
 
-    fn is_finished(&self, open: Timestamp, now: Timestamp) -> bool {
+    pub(super) fn is_finished(&self, open: Timestamp, now: Timestamp) -> bool {
         self.request.timeframe.next_open(open).is_some_and(|close| close <= now)
     }
 
-    fn page(
+    pub(super) fn page(
         &mut self,
-        mut rows: BTreeMap<Timestamp, RawCandle>,
+        mut rows: PageRows,
         mut covered: Range<Timestamp>,
         now: Timestamp,
     ) -> CandlePage {
         if !self.request.unfinished {
-            let open = rows.keys().copied().find(|open| !self.is_finished(*open, now));
+            let latest = rows.back_from(Timestamp::from_millis(i64::MAX));
+            let open = latest.take_while(|open| !self.is_finished(*open, now)).last();
             if let Some(open) = open {
-                self.report.unfinished += rows.split_off(&open).len();
+                self.report.unfinished += rows.cut_from(open);
                 // What has not closed is not settled.
                 covered.end = covered.end.min(open).max(covered.start);
                 if matches!(self.walk, Walk::Forward(_)) {
@@ -439,7 +463,7 @@ impl CandlePages {
                 }
             }
         }
-        CandlePage { candles: rows.into_values().collect(), covered }
+        CandlePage { candles: rows.into_candles(), covered }
     }
 }
 

@@ -62,6 +62,9 @@ impl CandlePages {
             return Coarse::Useless;
         };
         let ask = terms.max_rows.unwrap_or(DEFAULT_ROWS);
+        let Ok(terms) = self.client.exchange().candle_terms(&query.limit(ask)) else {
+            return Coarse::Useless;
+        };
         let rows = terms.rows.map_or(ask, |rows| rows.min(ask));
         let Some(until) = timeframe.step(since, rows.into()) else { return Coarse::Useless };
         let before = Timestamp::from_millis(until.as_millis() - 1);

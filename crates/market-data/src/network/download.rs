@@ -2,7 +2,8 @@ use std::ops::Range;
 
 use forecastle_core::{Candle, CandleSeries, Error, RawCandle, Result, Symbol, Timestamp};
 
-use super::{DownloadRequest, ExchangeClient, FetchReport};
+use super::gathered::Gathered;
+use super::{CandlePages, DownloadRequest, ExchangeClient, FetchReport};
 use crate::cache::{CacheKey, CandleCache, FetchedPage, FillReport, SeriesMetadata};
 
 /// Holds the candles of a download and what happened on the way.
@@ -41,20 +42,14 @@ impl ExchangeClient {
         mut progress: impl FnMut(&FetchReport) + Send,
     ) -> Result<Download> {
         let mut pages = self.pages(request.clone()).await?;
-        let mut rows: Vec<RawCandle> = Vec::new();
+        let symbol = pages.market().symbol.parse()?;
+        let newest = request.since.is_none();
+        let mut gathered = Gathered::new(symbol, request.timeframe, request.limit, newest);
         while let Some(page) = pages.next_page().await? {
-            rows.extend(page.candles);
+            gathered.add(page.candles);
             progress(pages.report());
         }
-        let symbol = pages.market().symbol.parse()?;
-        // Pages of a walk backwards come newest first; that is no fault of the rows.
-        rows.sort_by_key(|row| row.open_time);
-        let surplus = rows.len().saturating_sub(request.limit.unwrap_or(usize::MAX));
-        match request.since {
-            Some(_) => rows.truncate(rows.len() - surplus),
-            None => drop(rows.drain(..surplus)),
-        }
-        let (series, repair) = CandleSeries::from_raw(symbol, request.timeframe, rows, None);
+        let (series, repair) = gathered.finish();
         let mut report = pages.into_report();
         report.repair = repair;
         report.see_grid(series.view().open_time(), request.timeframe);
@@ -100,17 +95,34 @@ impl ExchangeClient {
         };
         cache.describe(&key, &metadata)?;
         let totals = std::sync::Mutex::new(pages.report().clone());
+        // Where one page ends the next begins: the walk goes on, with a request ahead.
+        let walk = std::sync::Mutex::new(None);
         let client = self;
         let filled = cache.fill::<Error, _>(&key, since..until, self.clock(), |hole| {
-            let (whole, totals) = (whole.clone(), &totals);
+            let (whole, totals, walk) = (whole.clone(), &totals, &walk);
             Box::pin(async move {
-                let request = whole.since(hole.start).until(hole.end);
-                let mut pages = client.pages(request).await?;
-                let page = pages.next_page().await?;
-                if let Ok(mut totals) = totals.lock() {
-                    totals.add(pages.report());
+                let add = |pages: &mut CandlePages| {
+                    if let Ok(mut totals) = totals.lock() {
+                        totals.add(&pages.take_report());
+                    }
+                };
+                let earlier: Option<CandlePages> = walk.lock().ok().and_then(|mut w| w.take());
+                let mut pages = match earlier {
+                    Some(pages) if pages.is_at(&hole) => pages,
+                    earlier => {
+                        if let Some(mut earlier) = earlier {
+                            earlier.stop_reading_ahead();
+                            add(&mut earlier);
+                        }
+                        client.pages(whole.since(hole.start).until(hole.end)).await?
+                    }
+                };
+                let page = pages.next_page().await;
+                add(&mut pages);
+                if let Ok(mut walk) = walk.lock() {
+                    *walk = Some(pages);
                 }
-                Ok(match page {
+                Ok(match page? {
                     Some(page) => {
                         let (page, dropped) = settled(page.candles, page.covered, &hole);
                         if let Ok(mut totals) = totals.lock() {

@@ -19,6 +19,9 @@ pub struct DownloadRequest {
     /// Whether a hole in a page is asked about a second time. It costs one request a page with
     /// holes, and finds what a server left out.
     pub check_gaps: bool,
+    /// Whether the next page is asked for while one is read. Where pages do not come full such a
+    /// request may be in vain; soon none is made there any more.
+    pub read_ahead: bool,
 }
 
 impl DownloadRequest {
@@ -32,6 +35,7 @@ impl DownloadRequest {
             limit: None,
             unfinished: false,
             check_gaps: true,
+            read_ahead: true,
         }
     }
 

@@ -131,7 +131,7 @@ impl ExchangeClient {
                 let reason = format!("its list of markets has more than {MOST_PAGES} pages");
                 return Err(self.malformed(reason));
             }
-            let body = self.ask(&request, None, |body| {
+            let body = self.ask(&request, |body| {
                 self.exchange.refused(200, body, None)?;
                 serde_json::from_slice::<serde::de::IgnoredAny>(body)
                     .map_err(|e| self.malformed(e.to_string()))?;
@@ -158,14 +158,74 @@ impl ExchangeClient {
         &self,
         query: &CandleQuery<'_>,
     ) -> ExchangeResult<(Vec<RawCandle>, HttpResponse)> {
+        let request = self.candle_request(query)?;
+        self.ask_candles(query, &request, None, false).await
+    }
+
+    /// The request for one page of candles.
+    pub(super) fn candle_request(&self, query: &CandleQuery<'_>) -> ExchangeResult<HttpRequest> {
         if self.exchange.needs_key().contains(&Need::Candles) {
             return Err(ExchangeError::KeyRequired {
                 exchange: self.exchange.id().to_owned(),
                 message: "its candles are given to holders of a key only".to_owned(),
             });
         }
-        let request = self.exchange.candle_request(query)?;
-        self.ask(&request, Some(query), |body| self.exchange.parse_candles(query, body)).await
+        self.exchange.candle_request(query)
+    }
+
+    /// [`candles`](Self::candles) with its request, and with the first answer if it is here
+    /// already.
+    pub(super) async fn ask_candles(
+        &self,
+        query: &CandleQuery<'_>,
+        request: &HttpRequest,
+        mut answer: Option<HttpResponse>,
+        aside: bool,
+    ) -> ExchangeResult<(Vec<RawCandle>, HttpResponse)> {
+        let mut attempts = 0;
+        loop {
+            let mut response = match answer.take() {
+                Some(answer) => answer,
+                None => self.send(request).await?,
+            };
+            let outcome = if response.is_success() {
+                self.read_candles(query, &mut response, aside).await
+            } else {
+                Err(self.refusal(&response, Some(query)))
+            };
+            attempts += 1;
+            match outcome {
+                Ok(candles) => return Ok((candles, response)),
+                Err(error) => self.rest(error, &response, attempts).await?,
+            }
+        }
+    }
+
+    /// Reads an answer; a long one, on request, in a thread of its own, so that meanwhile other
+    /// requests go on.
+    pub(super) async fn read_candles(
+        &self,
+        query: &CandleQuery<'_>,
+        response: &mut HttpResponse,
+        aside: bool,
+    ) -> ExchangeResult<Vec<RawCandle>> {
+        const LONG: usize = 1 << 13;
+        if !aside || response.body.len() < LONG {
+            return self.exchange.parse_candles(query, &response.body);
+        }
+        let (exchange, market) = (self.exchange.clone(), query.market.clone());
+        let (timeframe, now) = (query.timeframe, query.now);
+        let (since, until, limit) = (query.since, query.until, query.limit);
+        let body = std::mem::take(&mut response.body);
+        let read = tokio::task::spawn_blocking(move || {
+            let query = CandleQuery { market: &market, timeframe, since, until, limit, now };
+            (exchange.parse_candles(&query, &body), body)
+        });
+        let Ok((candles, body)) = read.await else {
+            return Err(self.malformed("it could not be read".to_owned()));
+        };
+        response.body = body;
+        candles
     }
 
     /// Walks through the candles of a market page by page.
@@ -182,46 +242,66 @@ impl ExchangeClient {
     async fn ask<T>(
         &self,
         request: &HttpRequest,
-        query: Option<&CandleQuery<'_>>,
         read: impl Fn(&[u8]) -> ExchangeResult<T>,
     ) -> ExchangeResult<(T, HttpResponse)> {
-        let mut attempt = 0;
+        let mut attempts = 0;
         loop {
             let response = self.send(request).await?;
             let outcome = if response.is_success() {
                 read(&response.body)
             } else {
-                Err(self.refusal(&response, query))
+                Err(self.refusal(&response, None))
             };
-            let error = match outcome {
+            attempts += 1;
+            match outcome {
                 Ok(value) => return Ok((value, response)),
-                Err(error) => error,
-            };
-            // What a status says was repeated by the HTTP client already.
-            let again = response.is_success()
-                && (error.is_transient() || matches!(error, ExchangeError::Malformed { .. }));
-            attempt += 1;
-            if !again || attempt > self.http.params().max_retries {
-                return Err(error);
+                Err(error) => self.rest(error, &response, attempts).await?,
             }
-            let params = self.http.params();
-            let delay = params.base_delay_ms.saturating_mul(1 << attempt.min(16));
-            let delay = Duration::from_millis(delay.min(params.max_delay_ms));
-            if self.deadline.is_some_and(|deadline| Instant::now() + delay >= deadline) {
-                return Err(error);
-            }
-            tokio::time::sleep(delay).await;
         }
     }
 
-    async fn send(&self, request: &HttpRequest) -> ExchangeResult<HttpResponse> {
-        // Every POST of a record asks a question and changes nothing.
-        let pace = Pace::every(self.exchange.min_interval()).with_repeatable_post();
+    /// Waits before a request is repeated.
+    ///
+    /// # Errors
+    /// The error, when repeating is no use.
+    async fn rest(
+        &self,
+        error: ExchangeError,
+        response: &HttpResponse,
+        attempts: u32,
+    ) -> ExchangeResult<()> {
+        // What a status says was repeated by the HTTP client already.
+        let again = response.is_success()
+            && (error.is_transient() || matches!(error, ExchangeError::Malformed { .. }));
+        let params = self.http.params();
+        if !again || attempts > params.max_retries {
+            return Err(error);
+        }
+        let delay = params.base_delay_ms.saturating_mul(1 << attempts.min(16));
+        let delay = Duration::from_millis(delay.min(params.max_delay_ms));
+        if self.deadline.is_some_and(|deadline| Instant::now() + delay >= deadline) {
+            return Err(error);
+        }
+        tokio::time::sleep(delay).await;
+        Ok(())
+    }
+
+    pub(super) async fn send(&self, request: &HttpRequest) -> ExchangeResult<HttpResponse> {
         let id = self.exchange.id();
         match self.deadline {
-            Some(deadline) => self.http.send_until(id, request, pace, deadline).await,
-            None => self.http.send(id, request, pace).await,
+            Some(deadline) => self.http.send_until(id, request, self.pace(), deadline).await,
+            None => self.http.send(id, request, self.pace()).await,
         }
+    }
+
+    /// Sends a request that is not repeated, whatever comes of it.
+    pub(super) async fn send_once(&self, request: &HttpRequest) -> ExchangeResult<HttpResponse> {
+        self.http.send_once(self.exchange.id(), request, self.pace(), self.deadline).await
+    }
+
+    fn pace(&self) -> Pace {
+        // Every POST of a record asks a question and changes nothing.
+        Pace::every(self.exchange.min_interval()).with_repeatable_post()
     }
 
     /// The error of an answer whose status is none of success.
@@ -264,6 +344,8 @@ impl CandleSource for ExchangeClient {
             wanted.since = request.since;
             wanted.until = request.until;
             wanted.limit = request.limit;
+            // One page is all that is wanted.
+            wanted.read_ahead = false;
             let mut pages = self.pages(wanted).await?;
             while let Some(page) = pages.next_page().await? {
                 let mut candles: Vec<Candle> =

@@ -21,6 +21,8 @@ pub struct FetchReport {
     pub empty_pages: usize,
     /// Requests sent, repetitions included.
     pub requests: u64,
+    /// Those of them made ahead for a page that then was another, or came to nothing.
+    pub discarded: usize,
     /// Bytes of the answers, decompressed.
     pub bytes: u64,
     /// Rows read.
@@ -70,6 +72,7 @@ impl FetchReport {
             pages: 0,
             empty_pages: 0,
             requests: 0,
+            discarded: 0,
             bytes: 0,
             rows: 0,
             duplicates: 0,
@@ -89,11 +92,19 @@ impl FetchReport {
         }
     }
 
+    /// This report with nothing done yet.
+    pub(super) fn fresh(&self) -> Self {
+        let (exchange, symbol, timeframe) = (&self.exchange, &self.symbol, self.timeframe.clone());
+        let volume_converted = self.volume_converted;
+        Self { volume_converted, ..Self::new(exchange, symbol, timeframe, self.volume_unit) }
+    }
+
     /// Adds what a part of the download did.
     pub(super) fn add(&mut self, part: &Self) {
         self.pages += part.pages;
         self.empty_pages += part.empty_pages;
         self.requests += part.requests;
+        self.discarded += part.discarded;
         self.bytes += part.bytes;
         self.rows += part.rows;
         self.duplicates += part.duplicates;

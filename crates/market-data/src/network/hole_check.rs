@@ -1,11 +1,11 @@
 //! Asking a second time about what a page lacks.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
-use forecastle_core::{RawCandle, Timestamp};
+use forecastle_core::Timestamp;
 
 use super::candle_pages::{CandlePages, Window};
+use super::page_rows::PageRows;
 use crate::exchange::{CandleTerms, ExchangeResult, Paging};
 
 impl CandlePages {
@@ -16,7 +16,7 @@ impl CandlePages {
         window: Window,
         within: Range<Timestamp>,
         got: usize,
-        rows: &mut BTreeMap<Timestamp, RawCandle>,
+        rows: &mut PageRows,
     ) -> ExchangeResult<()> {
         let mut checked = from;
         let mut budget = budget(window.ask, got);
@@ -26,12 +26,12 @@ impl CandlePages {
                 break;
             }
             budget -= 1;
-            let again = self.window(hole.start, cap, &self.terms(Some(hole.start))?);
+            let again = self.window(hole.start, cap, &self.terms(Some(hole.start), self.given)?.0);
             let since = Some(hole.start);
             let (found, got) = self.ask_again(since, again, within.clone(), rows).await?;
             checked = if found > 0 {
                 hole.start
-            } else if got < rows.range(hole.start..again.end).count() {
+            } else if got < rows.count(hole.start, again.end) {
                 // It gave less than is known to be there: the hole may have been cut off.
                 let length = self.request.timeframe.steps_between(hole.start, hole.end);
                 let ask = length.and_then(|length| u32::try_from(length).ok()).unwrap_or(cap);
@@ -51,9 +51,9 @@ impl CandlePages {
         end: Timestamp,
         ask: u32,
         got: usize,
-        rows: &mut BTreeMap<Timestamp, RawCandle>,
+        rows: &mut PageRows,
     ) -> ExchangeResult<()> {
-        let Some(oldest) = rows.keys().next().copied() else { return Ok(()) };
+        let Some(oldest) = rows.first() else { return Ok(()) };
         let mut checked = end;
         let mut budget = budget(ask, got);
         while let Some(hole_end) = self.last_hole(checked, rows) {
@@ -75,19 +75,19 @@ impl CandlePages {
         window: Window,
         within: Range<Timestamp>,
         got: usize,
-        rows: &mut BTreeMap<Timestamp, RawCandle>,
+        rows: &mut PageRows,
     ) -> ExchangeResult<()> {
         let timeframe = self.request.timeframe;
-        let Some((first, last)) = rows.keys().next().zip(rows.keys().next_back()) else {
+        let Some((first, last)) = rows.first().zip(rows.last()) else {
             return Ok(());
         };
-        let (first, behind) = (*first, timeframe.steps_between(*last, window.end).unwrap_or(0) > 1);
+        let behind = timeframe.steps_between(last, window.end).unwrap_or(0) > 1;
         let holes = self.first_hole(first, rows, window.end).is_some();
         match terms.paging {
             _ if !self.request.check_gaps || !(behind || holes) => {}
             Paging::Forward => {
                 if behind {
-                    let from = rows.keys().next_back().and_then(|last| timeframe.next_open(*last));
+                    let from = rows.last().and_then(|last| timeframe.next_open(last));
                     let from = from.unwrap_or(first);
                     let tail = self.window(from, window.ask, terms);
                     self.ask_again(Some(from), tail, within.clone(), rows).await?;
@@ -113,7 +113,7 @@ impl CandlePages {
         since: Option<Timestamp>,
         window: Window,
         within: Range<Timestamp>,
-        rows: &mut BTreeMap<Timestamp, RawCandle>,
+        rows: &mut PageRows,
     ) -> ExchangeResult<(usize, usize)> {
         let before = rows.len();
         self.report.gap_checks += 1;
@@ -128,15 +128,15 @@ impl CandlePages {
     pub(super) fn first_hole(
         &self,
         from: Timestamp,
-        rows: &BTreeMap<Timestamp, RawCandle>,
+        rows: &PageRows,
         window_end: Timestamp,
     ) -> Option<Range<Timestamp>> {
         let timeframe = self.request.timeframe;
-        let mut expected = match rows.range(..from).next_back() {
-            Some((open, _)) => timeframe.next_open(*open)?.max(from),
+        let mut expected = match rows.last_before(from) {
+            Some(open) => timeframe.next_open(open)?.max(from),
             None => from,
         };
-        for open in rows.range(from..).map(|(open, _)| *open) {
+        for open in rows.from(from) {
             if timeframe.steps_between(expected, open)? >= 1 && open < window_end {
                 return Some(expected..open);
             }
@@ -146,14 +146,10 @@ impl CandlePages {
     }
 
     /// The end of the newest hole before `before`: the open time of the row after it.
-    pub(super) fn last_hole(
-        &self,
-        before: Timestamp,
-        rows: &BTreeMap<Timestamp, RawCandle>,
-    ) -> Option<Timestamp> {
+    pub(super) fn last_hole(&self, before: Timestamp, rows: &PageRows) -> Option<Timestamp> {
         let timeframe = self.request.timeframe;
         let mut later: Option<Timestamp> = None;
-        for open in rows.range(..=before).rev().map(|(open, _)| *open) {
+        for open in rows.back_from(before) {
             if let Some(later) = later
                 && timeframe.steps_between(open, later)? > 1
             {
@@ -165,12 +161,8 @@ impl CandlePages {
     }
 
     /// The row before the hole that ends at `hole_end`.
-    pub(super) fn hole_start(
-        &self,
-        hole_end: Timestamp,
-        rows: &BTreeMap<Timestamp, RawCandle>,
-    ) -> Timestamp {
-        rows.range(..hole_end).next_back().map_or(hole_end, |(open, _)| *open)
+    pub(super) fn hole_start(&self, hole_end: Timestamp, rows: &PageRows) -> Timestamp {
+        rows.last_before(hole_end).unwrap_or(hole_end)
     }
 }
 

@@ -114,7 +114,7 @@ impl HttpClient {
         request: &HttpRequest,
         pace: Pace,
     ) -> ExchangeResult<HttpResponse> {
-        self.deliver(exchange, request, pace, None).await
+        self.deliver(exchange, request, pace, None, true).await
     }
 
     /// Sends a request like [`HttpClient::send`] and ends at `deadline`, whatever happens.
@@ -131,7 +131,18 @@ impl HttpClient {
         pace: Pace,
         deadline: std::time::Instant,
     ) -> ExchangeResult<HttpResponse> {
-        self.deliver(exchange, request, pace, Some(Instant::from_std(deadline))).await
+        self.deliver(exchange, request, pace, Some(Instant::from_std(deadline)), true).await
+    }
+
+    /// Sends a request like [`HttpClient::send_until`], but never a second time.
+    pub(super) async fn send_once(
+        &self,
+        exchange: &str,
+        request: &HttpRequest,
+        pace: Pace,
+        deadline: Option<std::time::Instant>,
+    ) -> ExchangeResult<HttpResponse> {
+        self.deliver(exchange, request, pace, deadline.map(Instant::from_std), false).await
     }
 
     async fn deliver(
@@ -140,13 +151,14 @@ impl HttpClient {
         request: &HttpRequest,
         pace: Pace,
         deadline: Option<Instant>,
+        repeat: bool,
     ) -> ExchangeResult<HttpResponse> {
         let prepared = Prepared::new(exchange, request)?;
         let mut delivery = Delivery {
             shared: &self.shared,
             exchange,
             gate: self.shared.gate(prepared.origin()),
-            may_repeat: request.method == Method::Get || pace.repeat_post,
+            may_repeat: repeat && (request.method == Method::Get || pace.repeat_post),
             prepared,
             pace,
             deadline,

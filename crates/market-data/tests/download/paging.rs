@@ -40,8 +40,13 @@ fn opens(candles: &[Candle]) -> Vec<Timestamp> {
     candles.iter().map(Candle::open_time).collect()
 }
 
+/// Each case opens a server; `PROPTEST_CASES` asks for more of them.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(24)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     /// Whatever the cap, the cursor, the gaps and the faults: every candle once, in order.
     #[test]
