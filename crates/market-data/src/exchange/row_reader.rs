@@ -1,5 +1,7 @@
 //! Reads the rows of a JSON text straight into candles.
 
+mod plain_rows;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -118,6 +120,16 @@ impl<'r> RowReader<'r> {
 
     /// Follows `path` into `body` and reads the rows there.
     pub(super) fn read(&mut self, path: &[String], body: &[u8]) -> Result<(), Place> {
+        if let Some(candles) = plain_rows::plain_rows(self, path, body) {
+            self.candles = candles;
+            self.found = true;
+            return Ok(());
+        }
+        self.read_any(path, body)
+    }
+
+    /// Reads whatever is JSON, and says what is wrong where it is not.
+    fn read_any(&mut self, path: &[String], body: &[u8]) -> Result<(), Place> {
         let mut deserializer = serde_json::Deserializer::from_slice(body);
         let outcome = At { path, reader: self }.deserialize(&mut deserializer);
         let outcome = outcome.and_then(|()| deserializer.end());

@@ -195,9 +195,17 @@ async fn try_probe(
     let timeframe = timeframe.ok_or_else(|| broken("it offers no timeframe there"))?;
     row.timeframe = Some(timeframe.to_string());
     let now = client.now();
-    let back = timeframe.nominal_millis().saturating_mul(params.limit.into());
-    let since = Timestamp::from_millis(now.as_millis().saturating_sub(back));
-    let query = CandleQuery::new(&market, timeframe, now).since(since).limit(params.limit);
+    let newest = CandleQuery::new(&market, timeframe, now).limit(params.limit);
+    let terms = exchange.candle_terms(&newest)?;
+    // The newest ones are wanted: no start from which one answer does not reach up to now.
+    let limit = terms.max_rows.map_or(params.limit, |most| most.min(params.limit));
+    let back = timeframe.nominal_millis().saturating_mul(limit.into());
+    let mut since = now.as_millis().saturating_sub(back);
+    if let Some(span) = terms.span_ms {
+        let closed = now.as_millis().saturating_sub(timeframe.nominal_millis());
+        since = since.max(closed.saturating_sub(closed.rem_euclid(span)));
+    }
+    let query = newest.since(Timestamp::from_millis(since)).limit(limit);
     // A few exchanges want an end too.
     let query = match exchange.candle_request(&query) {
         Err(ExchangeError::Refused { .. }) => query.until(now),

@@ -15,7 +15,6 @@ pub(in crate::exchange) enum Function {
     Floor,
     Ceil,
     Seconds,
-    Millis,
     Micros,
     Nanos,
     Iso,
@@ -50,13 +49,12 @@ pub(in crate::exchange) enum Function {
 }
 
 /// Name, function, fewest and most arguments.
-const FUNCTIONS: [(&str, Function, usize, usize); 37] = [
+const FUNCTIONS: [(&str, Function, usize, usize); 36] = [
     ("min", Function::Min, 1, 8),
     ("max", Function::Max, 1, 8),
     ("floor", Function::Floor, 2, 2),
     ("ceil", Function::Ceil, 2, 2),
     ("s", Function::Seconds, 1, 1),
-    ("ms", Function::Millis, 1, 1),
     ("us", Function::Micros, 1, 1),
     ("ns", Function::Nanos, 1, 1),
     ("iso", Function::Iso, 1, 1),
@@ -133,7 +131,7 @@ pub(super) fn call<'a>(
     match function {
         Function::Floor | Function::Ceil => multiple(function, &first, &second),
         Function::Seconds => integer(&first).map(|ms| Value::Int(ms.div_euclid(1000))),
-        Function::Millis | Function::Int => integer(&first).map(Value::Int),
+        Function::Int => integer(&first).map(Value::Int),
         Function::Micros => scaled(&first, 1_000),
         Function::Nanos => scaled(&first, 1_000_000),
         Function::Iso => date(&first, "%Y-%m-%dT%H:%M:%S.%3fZ"),
