@@ -1,8 +1,8 @@
 //! Plays an exchange on this machine: serves recorded or simulated candles in its wire format.
 //!
 //! ```text
-//! cargo run --release --example replay --features replay -- --exchange kraken
-//! cargo run --release --example replay --features replay -- --exchange okx --symbol BTC/USDT \
+//! cargo run --release --example replay -- --exchange kraken
+//! cargo run --release --example replay -- --exchange okx --symbol BTC/USDT \
 //!     --candles btc.csv.gz --shift --faults many --port 8080
 //! ```
 #![allow(clippy::print_stdout, reason = "an example prints")]
