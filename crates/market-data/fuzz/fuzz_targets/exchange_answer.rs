@@ -26,9 +26,8 @@ static VENUES: LazyLock<Vec<(Exchange, Vec<(Market, Timeframe)>)>> = LazyLock::n
     };
     let of = |exchange: Exchange| {
         let kinds = exchange.kinds().into_iter();
-        let markets = kinds.filter_map(|kind| {
-            Some((market(kind), exchange.timeframes(kind).first().copied()?))
-        });
+        let markets = kinds
+            .filter_map(|kind| Some((market(kind), exchange.timeframes(kind).first().copied()?)));
         let markets = markets.collect();
         (exchange, markets)
     };
