@@ -4,15 +4,20 @@
 use forecastle_core::{RawCandle, Timeframe, Timestamp};
 use forecastle_market_data::{CandleQuery, Exchange, ExchangeError, ExchangeResult, Market};
 
-const LAYOUTS: [&str; 3] = ["array", "object", "columns"];
+/// `named` is `object` with one name for each field, which is read by another way.
+const LAYOUTS: [&str; 4] = ["array", "object", "named", "columns"];
 
 fn exchange(layout: &str) -> Exchange {
     let columns = match layout {
         "array" => "time = 0\nopen = 1\nhigh = 2\nlow = 3\nclose = 4\nvolume = 6",
+        "named" => {
+            "time = \"t\"\nopen = \"o\"\nhigh = \"h\"\nlow = \"l\"\nclose = \"c\"\nvolume = \"v\""
+        }
         _ => {
             "time = \"t\"\nopen = \"o\"\nhigh = \"h\"\nlow = \"l\"\nclose = [\"c\", \"last\"]\nvolume = \"v\""
         }
     };
+    let layout = if layout == "named" { "object" } else { layout };
     let record = format!(
         r#"
         id = "x"
@@ -67,7 +72,7 @@ fn body(layout: &str, field: &str, written: Option<&str>) -> String {
             };
             format!("[{}]", [row(0), row(1), row(2)].join(","))
         }
-        "object" => {
+        "object" | "named" => {
             let row = |row: usize| {
                 let cell = |column| Some(format!("\"{}\":{}", names[column], value(row, column)?));
                 let cells: Vec<String> = (0..6).filter_map(cell).collect();
@@ -193,8 +198,10 @@ fn a_field_that_is_missing_is_named_with_its_row() {
     for (name, field) in
         [("t", "time"), ("o", "open"), ("h", "high"), ("l", "low"), ("c", "close"), ("v", "volume")]
     {
-        let (row, at, reason) = malformed("object", &body("object", name, None));
-        assert_eq!((row, at.as_deref(), &*reason), (Some(2), Some(field), "missing"));
+        for layout in ["object", "named"] {
+            let (row, at, reason) = malformed(layout, &body(layout, name, None));
+            assert_eq!((row, at.as_deref(), &*reason), (Some(2), Some(field), "missing"));
+        }
         // A list that ends there lacks everything from there on.
         let (row, at, reason) = malformed("array", &body("array", name, None));
         assert_eq!((row, at.as_deref(), &*reason), (Some(2), Some(field), "missing"));
@@ -212,8 +219,10 @@ fn a_field_that_is_missing_is_named_with_its_row() {
 
 #[test]
 fn a_field_given_twice_is_refused_and_an_alternative_is_not() {
-    let (row, at, reason) = malformed("object", &body("object", "c", Some("3,\"c\":9")));
-    assert_eq!((row, at.as_deref(), &*reason), (Some(2), Some("close"), "given twice"));
+    for layout in ["object", "named"] {
+        let (row, at, reason) = malformed(layout, &body(layout, "c", Some("3,\"c\":9")));
+        assert_eq!((row, at.as_deref(), &*reason), (Some(2), Some("close"), "given twice"));
+    }
     let twice = body("columns", "", None).replace("\"v\":", "\"h\":[1,2,3],\"v\":");
     let (_, at, reason) = malformed("columns", &twice);
     assert_eq!((at.as_deref(), &*reason), (Some("high"), "given twice"));
