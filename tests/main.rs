@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
+#[path = "../examples/support/conformance.rs"]
+mod conformance;
 mod dependencies;
+mod exchanges;
 mod golden;
 mod pipeline;
 mod shared;
