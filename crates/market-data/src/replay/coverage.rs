@@ -28,7 +28,11 @@ const LIMITS: [Option<u32>; 3] = [None, Some(2), Some(25)];
 
 /// What is known to be wrong, and why.
 const KNOWN: [(&str, &[&str], &str); 3] = [
-    ("bybit", &["1w", "1M"], "without an end the start is rounded up to weeks or 30 days since 1970"),
+    (
+        "bybit",
+        &["1w", "1M"],
+        "without an end the start is rounded up to weeks or 30 days since 1970",
+    ),
     ("xt", &["1w", "1M"], "without an end the start is rounded up to weeks or 30 days since 1970"),
     ("onetrading", &["1w", "1M"], "open times are rounded to whole weeks or 30 days since 1970"),
 ];
