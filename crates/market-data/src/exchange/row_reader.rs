@@ -1,5 +1,6 @@
 //! Reads the rows of a JSON text straight into candles.
 
+mod json_scan;
 mod plain_rows;
 
 use std::borrow::Cow;
@@ -480,10 +481,11 @@ fn number(text: &str, shift: Shift) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 
+/// Ten thousand years either way; what lies beyond is no candle.
+const FARTHEST: i64 = 315_360_000_000_000;
+
 /// Milliseconds since 1970.
 fn time(text: &str, unit: TimeUnit) -> Option<i64> {
-    // Ten thousand years either way; what lies beyond is no candle.
-    const FARTHEST: i64 = 315_360_000_000_000;
     let text = text.trim();
     let millis = match unit {
         TimeUnit::Iso => parse_calendar(text.as_bytes())?.as_millis(),

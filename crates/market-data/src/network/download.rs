@@ -2,6 +2,7 @@ use std::ops::Range;
 
 use forecastle_core::{Candle, CandleSeries, Error, RawCandle, Result, Symbol, Timestamp};
 
+use super::fetch_report::Grid;
 use super::gathered::Gathered;
 use super::{CandlePages, DownloadRequest, ExchangeClient, FetchReport};
 use crate::cache::{CacheKey, CandleCache, FetchedPage, FillReport, SeriesMetadata};
@@ -49,10 +50,10 @@ impl ExchangeClient {
             gathered.add(page.candles);
             progress(pages.report());
         }
-        let (series, repair) = gathered.finish();
+        let (series, repair, grid) = gathered.finish();
         let mut report = pages.into_report();
         report.repair = repair;
-        report.see_grid(series.view().open_time(), request.timeframe);
+        report.note(&grid);
         Ok(Download { series, report, cache: None })
     }
 
@@ -149,7 +150,9 @@ impl ExchangeClient {
         report.repair.dropped = dropped;
         report.repair.rows_out = series.len();
         (report.repair.gaps, report.repair.missing) = series.gaps();
-        report.see_grid(series.view().open_time(), request.timeframe);
+        let mut grid = Grid::default();
+        grid.see(series.view().open_time(), request.timeframe);
+        report.note(&grid);
         progress(&report);
         Ok(Download { series, report, cache: Some(filled) })
     }

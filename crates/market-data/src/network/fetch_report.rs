@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use forecastle_core::{RepairReport, Timestamp};
+use forecastle_core::{RepairReport, Timeframe, Timestamp};
 use serde::Serialize;
 
 use crate::exchange::VolumeUnit;
@@ -119,12 +119,28 @@ impl FetchReport {
     }
 
     /// Notes on which grid the candles lie.
-    pub(super) fn see_grid(&mut self, times: &[Timestamp], timeframe: forecastle_core::Timeframe) {
+    pub(super) fn note(&mut self, grid: &Grid) {
+        self.off_grid = grid.off;
+        self.anchor_offset_ms = grid.offset.filter(|offset| *offset != 0 && grid.off == 0);
+    }
+}
+
+/// How far candles open after the grid of midnight UTC.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Grid {
+    /// How far the first one does.
+    offset: Option<i64>,
+    /// How many do otherwise.
+    off: usize,
+}
+
+impl Grid {
+    pub(super) fn see(&mut self, times: &[Timestamp], timeframe: Timeframe) {
         let offset = |time: &Timestamp| {
             timeframe.floor(*time).and_then(|floor| time.millis_since(floor)).unwrap_or_default()
         };
-        let Some(first) = times.first().map(offset) else { return };
-        self.off_grid = times.iter().filter(|time| offset(time) != first).count();
-        self.anchor_offset_ms = (first != 0 && self.off_grid == 0).then_some(first);
+        let Some(first) = self.offset.or_else(|| times.first().map(offset)) else { return };
+        self.offset = Some(first);
+        self.off += times.iter().filter(|time| offset(time) != first).count();
     }
 }

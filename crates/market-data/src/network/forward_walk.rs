@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use forecastle_core::Timestamp;
+use forecastle_core::{RawCandle, Timestamp};
 
 use super::HttpResponse;
 use super::candle_pages::{CandlePage, CandlePages, Walk, Window, after};
 use super::page_rows::PageRows;
-use crate::exchange::{CandleQuery, CandleTerms, ExchangeResult};
+use crate::exchange::{CandleQuery, CandleTerms, ExchangeResult, HttpRequest};
 
 /// What one page is asked for, and when.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +20,9 @@ pub(super) struct Plan {
     end: Timestamp,
     terms: CandleTerms,
 }
+
+/// A page to be asked for, and the request.
+type Prepared = (Plan, HttpRequest);
 
 impl Plan {
     fn within(&self) -> Range<Timestamp> {
@@ -78,9 +81,10 @@ impl CandlePages {
     async fn first(&mut self, plan: &Plan, rows: &mut PageRows) -> ExchangeResult<usize> {
         let query = self.query(plan);
         let request = self.client.candle_request(&query)?;
+        let next = self.prepare_next(plan);
         let response = self.client.send(&request).await?;
         if response.is_success() {
-            self.look_ahead(plan);
+            self.look_ahead(next);
         }
         let aside = self.ahead.is_asking();
         let query = self.query(plan);
@@ -93,9 +97,10 @@ impl CandlePages {
     /// The page that was asked for ahead, if it is this one. Whatever is wrong with it is no
     /// error: it is asked for as if nothing had been.
     async fn early(&mut self, cursor: Timestamp, rows: &mut PageRows) -> Option<(Plan, usize)> {
-        let (plan, response) = self.ahead.answer(cursor).await?;
-        let read = match response {
-            Some(response) => self.read_early(&plan, response).await,
+        let plan = self.ahead.plan_at(cursor)?;
+        let next = self.prepare_next(&plan);
+        let read = match self.ahead.answer().await {
+            Some(response) => self.read_early(&plan, next, response).await,
             None => None,
         };
         let Some(candles) = read else {
@@ -109,13 +114,14 @@ impl CandlePages {
     async fn read_early(
         &mut self,
         plan: &Plan,
+        next: Option<Prepared>,
         mut response: HttpResponse,
-    ) -> Option<Vec<forecastle_core::RawCandle>> {
+    ) -> Option<Vec<RawCandle>> {
         self.count(&response, plan.now);
         if !response.is_success() {
             return None;
         }
-        self.look_ahead(plan);
+        self.look_ahead(next);
         let aside = self.ahead.is_asking();
         let query = self.query(plan);
         let candles = self.client.read_candles(&query, &mut response, aside).await.ok()?;
@@ -128,24 +134,31 @@ impl CandlePages {
         self.query_of(Some(plan.cursor), plan.window, plan.now)
     }
 
-    /// Asks for the page after this one, should this one come full.
-    fn look_ahead(&mut self, plan: &Plan) {
-        if !self.request.read_ahead || !self.ahead.may_ask() {
-            return;
+    /// The request for the page after this one, should this one come full. It is made while this
+    /// one's answer is waited for.
+    fn prepare_next(&self, plan: &Plan) -> Option<Prepared> {
+        if !self.request.read_ahead || !self.ahead.is_worth_it() {
+            return None;
         }
         let cursor = self.after_window(plan);
-        let rows = self.request.timeframe.steps_between(plan.cursor, cursor).unwrap_or_default();
+        let rows = self.request.timeframe.steps_between(plan.cursor, cursor)?;
         let given = self.given.saturating_add(usize::try_from(rows).unwrap_or_default());
         if self.request.limit.is_some_and(|limit| given >= limit) {
-            return;
+            return None;
         }
         // What is wrong with the next page is said when it is due.
-        let Ok(Some(next)) = self.plan(cursor, given) else { return };
+        let next = self.plan(cursor, given).ok().flatten()?;
         if self.after_window(&next) > next.now {
-            return;
+            return None;
         }
-        let Ok(request) = self.client.candle_request(&self.query(&next)) else { return };
-        self.ahead.ask(&self.client, next, request);
+        Some((next, self.client.candle_request(&self.query(&next)).ok()?))
+    }
+
+    /// Asks for the next page, unless one is asked for already.
+    fn look_ahead(&mut self, next: Option<Prepared>) {
+        if let Some((plan, request)) = next.filter(|_| !self.ahead.is_asking()) {
+            self.ahead.ask(&self.client, plan, request);
+        }
     }
 
     /// Where the walk goes on after a page that came full.

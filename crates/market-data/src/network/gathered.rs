@@ -2,12 +2,15 @@
 
 use forecastle_core::{CandleSeries, RawCandle, RepairReport, Symbol, Timeframe, Timestamp};
 
+use super::fetch_report::Grid;
+
 /// Pages put together as they come, so that nothing is left to do at the end.
 #[derive(Debug)]
 pub(super) struct Gathered {
     /// Pages that came in order, repaired.
     series: CandleSeries,
     repair: RepairReport,
+    grid: Grid,
     /// Rows that did not.
     loose: Vec<RawCandle>,
     /// Most rows wanted.
@@ -28,6 +31,7 @@ impl Gathered {
         Self {
             series: CandleSeries::empty(symbol, timeframe),
             repair: RepairReport::default(),
+            grid: Grid::default(),
             loose: Vec::new(),
             limit: limit.unwrap_or(usize::MAX),
             newest,
@@ -45,6 +49,7 @@ impl Gathered {
         page.truncate(self.limit.saturating_sub(self.repair.rows_in));
         let (symbol, timeframe) = (self.series.symbol().clone(), self.series.timeframe());
         let (part, repair) = CandleSeries::from_raw(symbol, timeframe, page, None);
+        self.grid.see(part.view().open_time(), timeframe);
         self.join(latest, part.view().open_time().first().copied());
         for candle in part.view().iter() {
             // The page begins after the series and its candles ascend: none is refused.
@@ -79,10 +84,10 @@ impl Gathered {
         whole.unclosed += part.unclosed;
     }
 
-    /// The series, and what building it repaired.
-    pub(super) fn finish(self) -> (CandleSeries, RepairReport) {
+    /// The series, what building it repaired, and on which grid it lies.
+    pub(super) fn finish(self) -> (CandleSeries, RepairReport, Grid) {
         if self.loose.is_empty() {
-            return (self.series, self.repair);
+            return (self.series, self.repair, self.grid);
         }
         let mut rows: Vec<RawCandle> = self.series.view().iter().map(RawCandle::from).collect();
         rows.extend(self.loose);
@@ -101,7 +106,9 @@ impl Gathered {
         repair.dropped += self.repair.dropped;
         repair.duplicates += self.repair.duplicates;
         repair.volume_repaired += self.repair.volume_repaired;
-        (series, repair)
+        let mut grid = Grid::default();
+        grid.see(series.view().open_time(), timeframe);
+        (series, repair, grid)
     }
 }
 
@@ -144,7 +151,11 @@ mod tests {
             let most = limit.unwrap_or(usize::MAX).min(rows.len());
             let wanted = if newest { &rows[rows.len() - most..] } else { &rows[..most] };
             let expected = CandleSeries::from_raw(symbol, Timeframe::MINUTE, wanted.to_vec(), None);
-            prop_assert_eq!(gathered.finish(), expected);
+            let (series, repair, grid) = gathered.finish();
+            let mut whole = Grid::default();
+            whole.see(expected.0.view().open_time(), Timeframe::MINUTE);
+            prop_assert_eq!(grid, whole);
+            prop_assert_eq!((series, repair), expected);
         }
     }
 }

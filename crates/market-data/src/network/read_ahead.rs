@@ -43,8 +43,8 @@ impl ReadAhead {
     }
 
     /// Whether another request is worth making.
-    pub(super) fn may_ask(&self) -> bool {
-        self.waiting.is_none() && self.full >= self.needed
+    pub(super) fn is_worth_it(&self) -> bool {
+        self.full >= self.needed
     }
 
     pub(super) fn is_asking(&self) -> bool {
@@ -60,18 +60,18 @@ impl ReadAhead {
         self.waiting = Some(Waiting { plan, task });
     }
 
-    /// The answer to what was asked for ahead, if it begins at `cursor`; `None` in the place of
-    /// one that did not come.
+    /// The page that is asked for, if it begins at `cursor`.
+    pub(super) fn plan_at(&self, cursor: Timestamp) -> Option<Plan> {
+        self.waiting.as_ref().map(|waiting| waiting.plan).filter(|plan| plan.cursor == cursor)
+    }
+
+    /// The answer to what was asked for, if one came.
     ///
     /// Nothing is lost when the future is dropped.
-    pub(super) async fn answer(
-        &mut self,
-        cursor: Timestamp,
-    ) -> Option<(Plan, Option<HttpResponse>)> {
-        let waiting = self.waiting.as_mut().filter(|waiting| waiting.plan.cursor == cursor)?;
-        let answer = (&mut waiting.task).await;
-        let plan = self.waiting.take()?.plan;
-        Some((plan, answer.ok().and_then(Result::ok)))
+    pub(super) async fn answer(&mut self) -> Option<HttpResponse> {
+        let answer = (&mut self.waiting.as_mut()?.task).await;
+        self.waiting = None;
+        answer.ok()?.ok()
     }
 
     /// Learns whether a page came full and where the walk goes on; whether a request was in vain.
