@@ -8,7 +8,6 @@ use serde_json::Value as Json;
 
 use super::definition::Exchange;
 use super::error::{ExchangeError, ExchangeResult};
-use super::expression::{ExpressionError, Names, Value};
 use super::hint::closest;
 use super::http_request::HttpRequest;
 use super::market::Market;
@@ -17,6 +16,7 @@ use super::market_row::{MarketRowNames, Taken};
 use super::message::message_of;
 use super::record::{MarketRule, WhenMissing};
 use super::request_key::RequestKey;
+use super::response::RootNames;
 
 /// Holds the markets of an exchange, and how many rows of its lists named none.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -132,7 +132,7 @@ impl Exchange {
         list: &mut MarketList,
     ) -> ExchangeResult<()> {
         let Answer { root, also, about } = *answer;
-        let names = AnswerNames { exchange: self, root };
+        let names = RootNames { exchange: self, root };
         let mut rows = root;
         for step in &rule.rows {
             let step = self.text(&place("rows"), step, &names)?.unwrap_or_default();
@@ -199,23 +199,4 @@ struct Answer<'a> {
     root: &'a Json,
     also: &'a [&'a Json],
     about: Option<&'a EachRow>,
-}
-
-/// The names of an answer: its fields.
-struct AnswerNames<'a> {
-    exchange: &'a Exchange,
-    root: &'a Json,
-}
-
-impl<'a> Names<'a> for AnswerNames<'a> {
-    fn name(&self, name: &str) -> Result<Value<'a>, ExpressionError> {
-        Ok(match name {
-            "@root" => Value::of(self.root),
-            _ => self.root.get(name).map_or(Value::Absent, Value::of),
-        })
-    }
-
-    fn currency(&self, code: &str) -> String {
-        self.exchange.currency(code)
-    }
 }

@@ -252,9 +252,9 @@ impl<'a> Names<'a> for RowNames<'_> {
 }
 
 /// The names of an answer: its fields.
-struct RootNames<'a> {
-    exchange: &'a Exchange,
-    root: &'a Json,
+pub(super) struct RootNames<'a> {
+    pub(super) exchange: &'a Exchange,
+    pub(super) root: &'a Json,
 }
 
 impl<'a> Names<'a> for RootNames<'a> {
