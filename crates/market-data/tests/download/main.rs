@@ -3,5 +3,4 @@
 
 mod every_exchange;
 mod paging;
-mod read_ahead;
 mod venue;
