@@ -1,0 +1,16 @@
+//! GRU, Transformer encoder and autoencoder in pure Rust, or on libtorch.
+
+mod dropout;
+#[cfg(test)]
+mod gradient_check;
+mod layout;
+mod learner;
+mod linear;
+mod matrix;
+mod network;
+mod real;
+mod samples;
+mod simd;
+mod training_params;
+
+pub use training_params::{EarlyStopping, Schedule, TrainingParams};
