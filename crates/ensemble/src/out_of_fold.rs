@@ -3,8 +3,8 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use forecastle_core::{
-    Dataset, DynFit, Error, FeatureTable, Predict, PredictExt, Progress, ProgressEvent, Quiet,
-    Result, Rows, Split, WalkForward, check_feature_names,
+    Dataset, DynFit, Error, FeatureTable, Predict, PredictExt, Progress, ProgressEvent, Result,
+    Rows, Split, WalkForward, check_feature_names,
 };
 use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, s};
 use rayon::prelude::*;
@@ -36,7 +36,8 @@ pub struct Base<'a> {
 ///
 /// Models with a [lookback](Predict::lookback) get the rows before the block as context, back to
 /// the first row in which their table is complete. Folds and bases run in parallel; the numbers do
-/// not depend on the number of threads.
+/// not depend on the number of threads. `progress` hears of every forecast block in the stage
+/// `stacking`, and of the bases' own steps in theirs, from several fits at once.
 ///
 /// # Errors
 /// - [`Error::InvalidParameter`] without bases, with two of one name, or with bad `folds`.
@@ -127,9 +128,8 @@ pub(crate) fn fit(
     if progress.is_cancelled() {
         return Err(Error::Cancelled);
     }
-    let quiet = Quiet(progress);
     let dataset = Dataset::from_table(base.table, targets, rows, horizon)?;
-    base.model.fit_dyn(dataset.with_progress(&quiet))
+    base.model.fit_dyn(dataset.with_progress(progress))
 }
 
 /// Forecasts the rows of `block` with the history that the model reads and nothing after them.

@@ -443,6 +443,33 @@ fn progress_counts_folds_and_bases_and_can_stop_the_fit() {
 }
 
 #[test]
+fn the_steps_of_a_base_are_heard_beside_the_count() {
+    #[derive(Debug)]
+    struct Talkative(RidgeParams);
+    impl Fit for Talkative {
+        type Fitted = Ridge;
+        fn fit(&self, dataset: Dataset<'_>) -> Result<Ridge> {
+            let event = ProgressEvent::new("epochs", 1, Some(1)).with_loss(0.5, None);
+            dataset.progress().unwrap().update(&event);
+            self.0.fit(dataset)
+        }
+    }
+    #[derive(Default)]
+    struct Count(AtomicU64);
+    impl Progress for Count {
+        fn update(&self, event: &ProgressEvent<'_>) {
+            self.0.fetch_add(u64::from(event.stage == "epochs"), Ordering::Relaxed);
+        }
+    }
+    let (table, targets) = noise(9, 100, 2).unwrap();
+    let (model, heard) = (Talkative(RidgeParams::default()), Count::default());
+    let rows = Rows::from(0..100);
+    let bases = [base("ridge", &model, &table)];
+    StackingParams::default().fit(&bases, &targets, &rows, 1, &heard).unwrap();
+    assert_eq!(heard.0.into_inner(), 6, "five folds and the last fit");
+}
+
+#[test]
 fn every_meta_model_does_what_its_name_says() {
     let random = noise(12, 500, 3).unwrap().0;
     let x = random.values().to_owned();
