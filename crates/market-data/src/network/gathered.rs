@@ -1,6 +1,8 @@
 //! The series that a download's pages make.
 
-use forecastle_core::{CandleSeries, RawCandle, RepairReport, Symbol, Timeframe, Timestamp};
+use forecastle_core::{
+    Candle, CandleSeries, RawCandle, RepairReport, Symbol, Timeframe, Timestamp,
+};
 
 use super::fetch_report::Grid;
 
@@ -47,41 +49,41 @@ impl Gathered {
             return;
         }
         page.truncate(self.limit.saturating_sub(self.repair.rows_in));
-        let (symbol, timeframe) = (self.series.symbol().clone(), self.series.timeframe());
-        let (part, repair) = CandleSeries::from_raw(symbol, timeframe, page, None);
-        self.grid.see(part.view().open_time(), timeframe);
-        self.join(latest, part.view().open_time().first().copied());
-        for candle in part.view().iter() {
-            // The page begins after the series and its candles ascend: none is refused.
-            if self.series.push(candle).is_err() {
-                self.loose.push(RawCandle::from(candle));
+        let before = self.series.len();
+        let mut previous = latest;
+        for mut row in page {
+            self.repair.rows_in += 1;
+            let repair_volume = row.volume.is_nan() || row.volume < 0.0;
+            if repair_volume {
+                row.volume = 0.0;
             }
+            let Ok(candle) = Candle::try_from(row) else {
+                self.repair.dropped += 1;
+                continue;
+            };
+            // Rows of a page ascend, none comes twice; should one, it is put in order at the end.
+            if self.series.push(candle).is_err() {
+                self.repair.rows_in -= 1;
+                self.loose.push(row);
+                continue;
+            }
+            self.repair.volume_repaired += usize::from(repair_volume);
+            self.repair.rows_out += 1;
+            self.count_gap(previous, row.open_time);
+            previous = Some(row.open_time);
         }
-        self.count(&repair);
+        let times = self.series.view().open_time().get(before..).unwrap_or_default();
+        self.grid.see(times, self.series.timeframe());
     }
 
-    /// Counts a gap between two pages.
-    fn join(&mut self, latest: Option<Timestamp>, first: Option<Timestamp>) {
-        let steps = latest.zip(first).and_then(|(latest, first)| {
-            usize::try_from(self.series.timeframe().steps_between(latest, first)?).ok()
+    fn count_gap(&mut self, previous: Option<Timestamp>, open: Timestamp) {
+        let steps = previous.and_then(|previous| {
+            usize::try_from(self.series.timeframe().steps_between(previous, open)?).ok()
         });
         if let Some(steps) = steps.filter(|steps| *steps > 1) {
             self.repair.gaps += 1;
             self.repair.missing += steps - 1;
         }
-    }
-
-    fn count(&mut self, part: &RepairReport) {
-        let whole = &mut self.repair;
-        whole.rows_in += part.rows_in;
-        whole.rows_out += part.rows_out;
-        whole.duplicates += part.duplicates;
-        whole.dropped += part.dropped;
-        whole.volume_repaired += part.volume_repaired;
-        whole.out_of_order += part.out_of_order;
-        whole.gaps += part.gaps;
-        whole.missing += part.missing;
-        whole.unclosed += part.unclosed;
     }
 
     /// The series, what building it repaired, and on which grid it lies.
@@ -104,7 +106,6 @@ impl Gathered {
         // What was dropped and repaired before.
         repair.rows_in += self.repair.rows_in - self.repair.rows_out;
         repair.dropped += self.repair.dropped;
-        repair.duplicates += self.repair.duplicates;
         repair.volume_repaired += self.repair.volume_repaired;
         let mut grid = Grid::default();
         grid.see(series.view().open_time(), timeframe);

@@ -3,4 +3,5 @@
 
 mod every_exchange;
 mod paging;
+mod read_ahead;
 mod venue;
