@@ -1,5 +1,6 @@
 //! GRU, Transformer encoder and autoencoder in pure Rust, or on libtorch.
 
+mod activation;
 mod dropout;
 #[cfg(test)]
 mod gradient_check;
@@ -13,4 +14,5 @@ mod samples;
 mod simd;
 mod training_params;
 
+pub use activation::Activation;
 pub use training_params::{EarlyStopping, Schedule, TrainingParams};

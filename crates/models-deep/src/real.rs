@@ -34,6 +34,8 @@ pub trait Real:
     /// `1 / (1 + exp(−x))`.
     fn sigmoid(self) -> Self;
     fn sqrt(self) -> Self;
+    /// The error function, `2/√π ∫₀ˣ exp(−t²) dt`.
+    fn erf(self) -> Self;
     /// The larger; where one is NaN, NaN or the other.
     fn larger(self, other: Self) -> Self;
 }
@@ -64,6 +66,10 @@ impl Real for f64 {
 
     fn sqrt(self) -> Self {
         f64::sqrt(self)
+    }
+
+    fn erf(self) -> Self {
+        libm::erf(self)
     }
 
     fn larger(self, other: Self) -> Self {
@@ -136,6 +142,29 @@ impl Real for f32 {
         f32::sqrt(self)
     }
 
+    /// N. Juffa's two polynomials, near 0 and in the exponent further out.
+    #[inline(always)]
+    fn erf(self) -> Self {
+        let x = self.abs();
+        let square = x * x;
+        let mut p = -5.967_617e-4;
+        p = p * square + 4.991_194_2e-3;
+        p = p * square - 2.676_813_5e-2;
+        p = p * square + 1.128_199_25e-1;
+        p = p * square - 3.761_253_4e-1;
+        p = p * square + 1.283_791_7e-1;
+        let small = p * self + self;
+        // Past 4 the answer is 1 to the last bit; NaN stays.
+        let x = if x > 4.0 { 4.0 } else { x };
+        let mut p = -1.728_534_7e-5 * x + 3.831_972e-4;
+        p = p * (x * x) + (2.425_462_2e-2 - 3.883_964_4e-3 * x);
+        p = p * x - 1.067_778_8e-1;
+        p = p * x - 6.348_467e-1;
+        p = p * x - 1.287_175_1e-1;
+        let large = (1.0 - Real::exp(p * x - x)).copysign(self);
+        if square < 0.860_697_7 { small } else { large }
+    }
+
     #[inline(always)]
     fn larger(self, other: Self) -> Self {
         if self > other { self } else { other }
@@ -163,17 +192,20 @@ mod tests {
         assert!(worst(87.0, Real::exp, f64::exp) < 2.0);
         assert!(worst(20.0, Real::tanh, f64::tanh) < 3.0);
         assert!(worst(80.0, Real::sigmoid, |x| 1.0 / (1.0 + (-x).exp())) < 4.0);
+        assert!(worst(6.0, Real::erf, libm::erf) < 3.0);
     }
 
     #[test]
     fn functions_keep_nan_and_stay_in_range_far_out() {
-        for f in [Real::exp, Real::tanh, Real::sigmoid] {
+        for f in [Real::exp, Real::tanh, Real::sigmoid, Real::erf] {
             let f: fn(f32) -> f32 = f;
             assert!(f(f32::NAN).is_nan());
         }
         assert_eq!(Real::tanh(f32::INFINITY), 1.0_f32);
         assert_eq!(Real::tanh(-1e30_f32), -1.0);
         assert_eq!(Real::sigmoid(1e30_f32), 1.0);
+        assert_eq!(Real::erf(f32::INFINITY), 1.0);
+        assert_eq!(Real::erf(-1e30_f32), -1.0);
         assert!(Real::sigmoid(-1e30_f32) < 1e-37);
         assert!(Real::exp(1000.0_f32).is_finite());
         assert_eq!(Real::exp(0.0_f32), 1.0);
