@@ -4,6 +4,9 @@ mod activation;
 mod dropout;
 #[cfg(test)]
 mod gradient_check;
+mod gru_cell;
+mod gru_layer;
+mod gru_network;
 mod layout;
 mod learner;
 mod linear;

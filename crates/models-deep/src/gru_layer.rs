@@ -1,0 +1,300 @@
+use std::ops::Range;
+
+use crate::gru_cell::{self, LANES};
+use crate::layout::{Init, Layout};
+use crate::matrix::{Matrix, MatrixMut, Write, product};
+use crate::real::Real;
+
+/// One layer of gated recurrent units, all time steps of a batch at once.
+///
+/// With `x` the step's input and `h` the state before it:
+/// `r = σ(W_ir·x + b_ir + W_hr·h + b_hr)`, `z = σ(W_iz·x + b_iz + W_hz·h + b_hz)`,
+/// `n = tanh(W_in·x + b_in + r·(W_hn·h + b_hn))`, and the next state is `(1 − z)·n + z·h`.
+///
+/// Weights lie as `PyTorch` has them, gates in the order r, z, n. Inside, a row of gates is
+/// `[n | r | z | q]` with `q = W_hn·h + b_hn`, so that the gates that inputs reach (n, r, z) and those
+/// that the state reaches (r, z, q) both lie side by side and each is one matrix product. Every
+/// part is `width` numbers wide, `hidden_size` rounded up to whole vectors; what is beyond
+/// `hidden_size` has weights of 0 and stays 0 in the states.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct GruLayer {
+    n_inputs: usize,
+    hidden_size: usize,
+    width: usize,
+    is_first: bool,
+    is_last: bool,
+    weight_ih: Range<usize>,
+    weight_hh: Range<usize>,
+    bias_ih: Range<usize>,
+    bias_hh: Range<usize>,
+}
+
+/// A batch of sequences: `(steps · batch, …)`, step after step.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sequences<'a, T> {
+    pub(crate) data: &'a [T],
+    /// Numbers from one row to the next.
+    pub(crate) stride: usize,
+    pub(crate) steps: usize,
+    pub(crate) batch: usize,
+}
+
+/// What a layer's forward pass leaves for its backward pass.
+#[derive(Debug)]
+pub(crate) struct LayerWorkspace<T> {
+    /// `(lookback · batch, 4 · width)`: n, r, z, q; the backward pass replaces them by the loss's
+    /// derivatives by what goes into n, r and z, and by q.
+    gates: Vec<T>,
+    /// `(lookback · batch, width)`: the states.
+    pub(crate) states: Vec<T>,
+    /// `(n_inputs, 3 · width)`: the input weights' transpose, n, r, z.
+    input_weights: Vec<T>,
+    /// `(hidden_size, 3 · width)`: the state weights' transpose, r, z, n.
+    state_weights: Vec<T>,
+    /// `(4 · width,)`: what a row of gates starts from.
+    bias: Vec<T>,
+}
+
+/// Room that all layers' backward passes use in turn.
+#[derive(Debug)]
+pub(crate) struct BackwardWorkspace<T> {
+    /// `(batch, width)`: the loss's derivative by the states of the step at hand.
+    pub(crate) d_state: Vec<T>,
+    /// `(lookback · batch, width)`: the loss's derivative by a layer's states, then by its inputs.
+    pub(crate) d_sequence: Vec<T>,
+    /// `(3 · width, width)`: the state weights.
+    state_weights: Vec<T>,
+    /// `(3 · width, max(n_inputs, width))`: gradients of weights.
+    d_weights: Vec<T>,
+    /// `(4 · width,)`: sums of the gates' derivatives.
+    d_bias: Vec<T>,
+}
+
+impl<T: Real> BackwardWorkspace<T> {
+    pub(crate) fn new(layers: &[GruLayer], steps: usize, batch: usize) -> Self {
+        let width = layers.iter().map(|l| l.width).max().unwrap_or(0);
+        let widest = layers.iter().map(|l| l.n_inputs.max(l.width)).max().unwrap_or(0);
+        let sequence = if layers.len() > 1 { steps * batch * width } else { 0 };
+        Self {
+            d_state: vec![T::ZERO; batch * width],
+            d_sequence: vec![T::ZERO; sequence],
+            state_weights: vec![T::ZERO; 3 * width * width],
+            d_weights: vec![T::ZERO; 3 * width * widest],
+            d_bias: vec![T::ZERO; 4 * width],
+        }
+    }
+
+    /// Takes the loss's derivative by the last layer's last states: `(batch, hidden_size)`.
+    pub(crate) fn start(&mut self, d_last: &[T], hidden_size: usize) {
+        let width = hidden_size.next_multiple_of(LANES);
+        self.d_state.fill(T::ZERO);
+        let rows = self.d_state.chunks_exact_mut(width).zip(d_last.chunks_exact(hidden_size));
+        rows.for_each(|(to, from)| to[..hidden_size].copy_from_slice(from));
+    }
+}
+
+impl GruLayer {
+    /// Adds the weights of layer `k` of `n_layers` under `PyTorch`'s names and draws.
+    pub(crate) fn new(
+        layout: &mut Layout,
+        [k, n_layers]: [usize; 2],
+        n_inputs: usize,
+        hidden_size: usize,
+    ) -> Self {
+        let init = Init::Uniform(1.0 / (hidden_size as f64).sqrt());
+        let gates = 3 * hidden_size;
+        let mut add =
+            |name: &str, shape: &[usize]| layout.add(format!("gru.{name}_l{k}"), shape, init);
+        Self {
+            n_inputs,
+            hidden_size,
+            width: hidden_size.next_multiple_of(LANES),
+            is_first: k == 0,
+            is_last: k + 1 == n_layers,
+            weight_ih: add("weight_ih", &[gates, n_inputs]),
+            weight_hh: add("weight_hh", &[gates, hidden_size]),
+            bias_ih: add("bias_ih", &[gates]),
+            bias_hh: add("bias_hh", &[gates]),
+        }
+    }
+
+    /// Numbers from one state to the next.
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
+    pub(crate) fn workspace<T: Real>(&self, steps: usize, batch: usize) -> LayerWorkspace<T> {
+        let (rows, width) = (steps * batch, self.width);
+        LayerWorkspace {
+            gates: vec![T::ZERO; rows * 4 * width],
+            states: vec![T::ZERO; rows * width],
+            input_weights: vec![T::ZERO; self.n_inputs * 3 * width],
+            state_weights: vec![T::ZERO; self.hidden_size * 3 * width],
+            bias: vec![T::ZERO; 4 * width],
+        }
+    }
+
+    /// Lays the weights out for the forward pass.
+    fn prepare<T: Real>(&self, weights: &[T], workspace: &mut LayerWorkspace<T>) {
+        let (size, width) = (self.hidden_size, self.width);
+        let [r, z, n] = [0, 1, 2];
+        let input = &weights[self.weight_ih.clone()];
+        for (gate, place) in [(n, 0), (r, 1), (z, 2)] {
+            let from = &input[gate * size * self.n_inputs..][..size * self.n_inputs];
+            let to = &mut workspace.input_weights[place * width..];
+            transpose(from, self.n_inputs, to, 3 * width);
+        }
+        let state = &weights[self.weight_hh.clone()];
+        for gate in [r, z, n] {
+            let from = &state[gate * size * size..][..size * size];
+            transpose(from, size, &mut workspace.state_weights[gate * width..], 3 * width);
+        }
+        let (bias_ih, bias_hh) = (&weights[self.bias_ih.clone()], &weights[self.bias_hh.clone()]);
+        for i in 0..size {
+            let bias = &mut workspace.bias;
+            bias[i] = bias_ih[n * size + i];
+            bias[width + i] = bias_ih[r * size + i] + bias_hh[r * size + i];
+            bias[2 * width + i] = bias_ih[z * size + i] + bias_hh[z * size + i];
+            bias[3 * width + i] = bias_hh[n * size + i];
+        }
+    }
+
+    /// Computes the states of all steps.
+    ///
+    /// - `inputs`: rows of `n_inputs`
+    pub(crate) fn forward<T: Real>(
+        &self,
+        weights: &[T],
+        inputs: Sequences<'_, T>,
+        workspace: &mut LayerWorkspace<T>,
+    ) {
+        self.prepare(weights, workspace);
+        let batch = inputs.batch;
+        let (width, rows) = (self.width, inputs.steps * batch);
+        let LayerWorkspace { gates, states, input_weights, state_weights, bias } = workspace;
+        let gates = &mut gates[..rows * 4 * width];
+        gates.chunks_exact_mut(4 * width).for_each(|row| row.copy_from_slice(bias));
+        product(
+            MatrixMut::strided(gates, rows, 3 * width, 4 * width),
+            Write::Add,
+            Matrix::strided(inputs.data, rows, self.n_inputs, inputs.stride),
+            Matrix::new(input_weights, self.n_inputs, 3 * width),
+        );
+        for (step, gates) in gates.chunks_exact_mut(batch * 4 * width).enumerate() {
+            let (before, now) = states.split_at_mut(step * batch * width);
+            let now = &mut now[..batch * width];
+            let before = &before[before.len().saturating_sub(batch * width)..];
+            if step > 0 {
+                product(
+                    MatrixMut::strided(&mut gates[width..], batch, 3 * width, 4 * width),
+                    Write::Add,
+                    Matrix::strided(before, batch, self.hidden_size, width),
+                    Matrix::new(state_weights, self.hidden_size, 3 * width),
+                );
+            }
+            gru_cell::forward(width, gates, before, now);
+        }
+    }
+
+    /// Adds the gradients of the layer's weights and, in all layers but the first, writes the loss's
+    /// derivative by the inputs.
+    ///
+    /// - `inputs`: as they went forward
+    /// - `backward.d_state`: the loss's derivative by the last layer's last states; used up
+    /// - `backward.d_sequence`: in other layers the loss's derivative by all states; replaced by
+    ///   that by the inputs, rows `width` apart
+    pub(crate) fn backward<T: Real>(
+        &self,
+        weights: &[T],
+        inputs: Sequences<'_, T>,
+        workspace: &mut LayerWorkspace<T>,
+        backward: &mut BackwardWorkspace<T>,
+        gradients: &mut [T],
+    ) {
+        let Sequences { steps, batch, .. } = inputs;
+        let (size, width, rows) = (self.hidden_size, self.width, steps * batch);
+        let BackwardWorkspace { d_state, d_sequence, state_weights, d_weights, d_bias } = backward;
+        let gates = &mut workspace.gates[..rows * 4 * width];
+        let d_state = &mut d_state[..batch * width];
+        if !self.is_last {
+            d_state.fill(T::ZERO);
+        }
+        let state = weights[self.weight_hh.clone()].chunks_exact(size);
+        let places = state_weights
+            .chunks_exact_mut(width * width)
+            .flat_map(|g| g.chunks_exact_mut(width).take(size));
+        places.zip(state).for_each(|(to, from)| to[..size].copy_from_slice(from));
+        for (step, gates) in gates.chunks_exact_mut(batch * 4 * width).enumerate().rev() {
+            if !self.is_last {
+                gru_cell::add(d_state, &d_sequence[step * batch * width..][..batch * width]);
+            }
+            let before = match step {
+                0 => &[],
+                _ => &workspace.states[(step - 1) * batch * width..][..batch * width],
+            };
+            gru_cell::backward(width, gates, before, d_state);
+            if step > 0 {
+                product(
+                    MatrixMut::new(d_state, batch, width),
+                    Write::Add,
+                    Matrix::strided(&gates[width..], batch, 3 * width, 4 * width),
+                    Matrix::new(state_weights, 3 * width, width),
+                );
+            }
+        }
+        let gates = &*gates;
+        let inputs = Matrix::strided(inputs.data, rows, self.n_inputs, inputs.stride);
+        let d_input_weights = &mut d_weights[..3 * width * self.n_inputs];
+        let d = Matrix::strided(gates, rows, 3 * width, 4 * width);
+        product(
+            MatrixMut::new(d_input_weights, 3 * width, self.n_inputs),
+            Write::Replace,
+            d.t(),
+            inputs,
+        );
+        let to = &mut gradients[self.weight_ih.clone()];
+        for (gate, place) in [(2, 0), (0, 1), (1, 2)] {
+            let n = size * self.n_inputs;
+            gru_cell::add(
+                &mut to[gate * n..][..n],
+                &d_input_weights[place * width * self.n_inputs..][..n],
+            );
+        }
+        if steps > 1 {
+            let d_state_weights = &mut d_weights[..3 * width * width];
+            let rows = rows - batch;
+            product(
+                MatrixMut::new(d_state_weights, 3 * width, width),
+                Write::Replace,
+                Matrix::strided(&gates[batch * 4 * width + width..], rows, 3 * width, 4 * width)
+                    .t(),
+                Matrix::new(&workspace.states, rows, width),
+            );
+            let to = gradients[self.weight_hh.clone()].chunks_exact_mut(size);
+            let from = d_state_weights
+                .chunks_exact(width * width)
+                .flat_map(|g| g.chunks_exact(width).take(size));
+            to.zip(from).for_each(|(to, from)| gru_cell::add(to, &from[..size]));
+        }
+        gru_cell::sum_rows(gates, d_bias);
+        for (range, places) in [(&self.bias_ih, [1, 2, 0]), (&self.bias_hh, [1, 2, 3])] {
+            let to = gradients[range.clone()].chunks_exact_mut(size);
+            to.zip(places)
+                .for_each(|(to, place)| gru_cell::add(to, &d_bias[place * width..][..size]));
+        }
+        if !self.is_first {
+            let input_weights = Matrix::new(&workspace.input_weights, self.n_inputs, 3 * width);
+            let to = MatrixMut::strided(d_sequence, rows, self.n_inputs, width);
+            product(to, Write::Replace, d, input_weights.t());
+        }
+    }
+}
+
+/// Writes the transpose of `(n, n_cols)`, rows `stride` apart.
+fn transpose<T: Copy>(from: &[T], n_cols: usize, to: &mut [T], stride: usize) {
+    for (i, row) in from.chunks_exact(n_cols).enumerate() {
+        for (j, &value) in row.iter().enumerate() {
+            to[j * stride + i] = value;
+        }
+    }
+}
