@@ -1,7 +1,10 @@
 //! GRU, Transformer encoder and autoencoder in pure Rust, or on libtorch.
 
 mod activation;
+mod adam;
+mod autoencoder_network;
 mod dropout;
+mod fit_report;
 #[cfg(test)]
 mod gradient_check;
 mod gru_cell;
@@ -11,11 +14,18 @@ mod layout;
 mod learner;
 mod linear;
 mod matrix;
+mod native_learner;
 mod network;
 mod real;
 mod samples;
 mod simd;
+#[cfg(feature = "tch")]
+mod torch;
+mod train;
 mod training_params;
 
 pub use activation::Activation;
+pub use fit_report::FitReport;
+#[cfg(feature = "tch")]
+pub use torch::Device;
 pub use training_params::{EarlyStopping, Schedule, TrainingParams};

@@ -27,6 +27,9 @@ pub trait Network: Clone + Debug + PartialEq + Send + Sync + 'static {
     /// How windows lie in memory.
     const ORDER: WindowOrder;
 
+    /// Windows of a training batch that are worked on together; threads share out such shards.
+    const SHARD: usize = 32;
+
     /// Room for one batch.
     type Workspace<T: Real>: Debug + Send;
 

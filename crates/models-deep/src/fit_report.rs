@@ -1,0 +1,26 @@
+use serde::{Deserialize, Serialize};
+
+/// Says how a fit went.
+///
+/// Losses are weighted means of squared errors in units of the standardised target: 1 is what a
+/// model reaches that knows the mean alone. The training loss is gathered on the way through an
+/// epoch, before each step and with dropout, so it lags behind the validation loss.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FitReport {
+    /// Epochs that were run.
+    pub epochs: usize,
+    /// The epoch, from 1, whose weights were kept: the last, or that of the best validation loss.
+    #[doc(alias = "best_iteration")]
+    pub best_epoch: usize,
+    /// Rows with a positive weight that were learnt from.
+    pub train_rows: usize,
+    /// Rows with a positive weight that early stopping held back.
+    pub validation_rows: usize,
+    /// Numbers that were learnt.
+    pub n_weights: usize,
+    /// Loss over the training rows during each epoch, `(epochs,)`.
+    pub train_loss: Vec<f64>,
+    /// Loss over the held-back rows after each epoch, `(epochs,)`; empty without early stopping.
+    pub validation_loss: Vec<f64>,
+}
