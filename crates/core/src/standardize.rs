@@ -16,6 +16,27 @@ pub struct Standardizer {
 }
 
 impl Standardizer {
+    /// Takes means and scales from elsewhere, `(n_features,)` each.
+    ///
+    /// # Errors
+    /// - [`Error::Shape`] when the lengths differ.
+    /// - [`Error::NonFinite`] when a mean is not finite.
+    /// - [`Error::InvalidParameter`] when a scale is not positive and finite, or `clip` not positive.
+    pub fn new(mean: Vec<f64>, scale: Vec<f64>, clip: Option<f64>) -> Result<Self> {
+        check_clip(clip)?;
+        if mean.len() != scale.len() {
+            let expected = format!("{} numbers", mean.len());
+            return Err(Error::shape("scale", expected, scale.len().to_string()));
+        }
+        if let Some(row) = mean.iter().position(|v| !v.is_finite()) {
+            return Err(Error::NonFinite { what: "mean", row, column: String::new() });
+        }
+        match scale.iter().find(|&&v| !(v > 0.0 && v.is_finite())) {
+            Some(&bad) => Err(Error::invalid_parameter("scale", "> 0 and finite", bad)),
+            None => Ok(Self { mean, scale, clip }),
+        }
+    }
+
     /// Learns means and scales from the dataset's selected rows.
     ///
     /// # Errors
@@ -24,11 +45,7 @@ impl Standardizer {
     /// - [`Error::NonFinite`] when a selected row is incomplete.
     /// - [`Error::Numerical`] when a column overflows.
     pub fn fit(dataset: Dataset<'_>, clip: Option<f64>) -> Result<Self> {
-        if let Some(clip) = clip
-            && (clip.is_nan() || clip <= 0.0)
-        {
-            return Err(Error::invalid_parameter("clip", "> 0", clip));
-        }
+        check_clip(clip)?;
         dataset.require_rows("standardizer", 1)?;
         dataset.require_complete()?;
         let n = dataset.n_rows() as f64;
@@ -62,6 +79,11 @@ impl Standardizer {
         &self.scale
     }
 
+    /// Scaled values are cut to plus and minus this.
+    pub fn clip(&self) -> Option<f64> {
+        self.clip
+    }
+
     /// Scales one value of column `column`; the caller has checked the number of columns.
     pub fn scale_value(&self, column: usize, value: f64) -> f64 {
         let scaled = (value - self.mean[column]) / self.scale[column];
@@ -85,6 +107,15 @@ impl Standardizer {
     }
 }
 
+fn check_clip(clip: Option<f64>) -> Result<()> {
+    match clip {
+        Some(clip) if clip.is_nan() || clip <= 0.0 => {
+            Err(Error::invalid_parameter("clip", "> 0", clip))
+        }
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,6 +130,18 @@ mod tests {
         let rows = Rows::from(0..3);
         let dataset = Dataset::new(&names, &records, &targets, &rows, 1).unwrap();
         assert!(matches!(Standardizer::fit(dataset, None), Err(Error::Numerical { .. })));
+    }
+
+    #[test]
+    fn parts_from_elsewhere_are_checked() {
+        let made = Standardizer::new(vec![1.0], vec![2.0], Some(3.0)).unwrap();
+        assert_eq!((made.scale_value(0, 5.0), made.scale_value(0, -9.0)), (2.0, -3.0));
+        assert!(Standardizer::new(vec![1.0], vec![], None).is_err());
+        assert!(Standardizer::new(vec![f64::NAN], vec![1.0], None).is_err());
+        for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(Standardizer::new(vec![0.0], vec![bad], None).is_err());
+        }
+        assert!(Standardizer::new(vec![0.0], vec![1.0], Some(f64::NAN)).is_err());
     }
 
     #[test]
