@@ -16,6 +16,8 @@ mod linear;
 mod matrix;
 mod native_learner;
 mod network;
+#[cfg(test)]
+mod parity;
 mod real;
 mod samples;
 mod simd;
