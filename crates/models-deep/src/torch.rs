@@ -1,7 +1,7 @@
-mod adam_w;
-mod autoencoder;
-mod device;
-mod gru;
+pub(crate) mod adam_w;
+pub(crate) mod autoencoder;
+pub(crate) mod device;
+pub(crate) mod gru;
 pub(crate) mod learner;
 pub(crate) mod network;
 pub(crate) mod weights;

@@ -6,7 +6,7 @@ use crate::layout::Layout;
 ///
 /// The optimiser and the exchange with the other backend see the flat one, layers the named ones.
 #[derive(Debug)]
-pub(crate) struct Weights {
+pub struct Weights {
     flat: Tensor,
     named: Vec<(String, Tensor)>,
 }
