@@ -1,10 +1,13 @@
-//! What happens to every number of a GRU's gates in a step.
+//! The loops over a GRU's numbers, compiled for the processor's widest vectors.
 
 use crate::real::Real;
 use crate::simd::vectorised;
 
 /// Numbers that loops go through at once.
 pub(crate) const LANES: usize = 16;
+
+/// Columns of a product whose sums are kept at once; gates are a whole number of them.
+const COLUMNS: usize = 3 * LANES;
 
 /// Computes a step's states from what goes into its gates.
 ///
@@ -23,11 +26,17 @@ pub(crate) fn forward<T: Real>(width: usize, gates: &mut [T], before: &[T], now:
                 let (gates, now) = (gates.as_chunks_mut().0, now.as_chunks_mut().0);
                 let blocks = now.len();
                 let (n, rest) = gates.split_at_mut(blocks);
-                let (r, rest) = rest.split_at_mut(blocks);
-                let (z, q) = rest.split_at_mut(blocks);
+                let (rz, q) = rest.split_at_mut(2 * blocks);
+                // In two passes, so that no number waits for the two before it.
+                for lanes in rz.iter_mut() {
+                    for x in lanes {
+                        *x = x.sigmoid();
+                    }
+                }
+                let (r, z) = rz.split_at(blocks);
                 for i in 0..blocks {
                     let before = before.get(row * blocks + i).unwrap_or(&zeros);
-                    forward_lanes(&mut n[i], &mut r[i], &mut z[i], &q[i], before, &mut now[i]);
+                    forward_lanes(&mut n[i], &r[i], &z[i], &q[i], before, &mut now[i]);
                 }
             }
         },
@@ -37,15 +46,13 @@ pub(crate) fn forward<T: Real>(width: usize, gates: &mut [T], before: &[T], now:
 #[inline(always)]
 fn forward_lanes<T: Real>(
     n: &mut [T; LANES],
-    r: &mut [T; LANES],
-    z: &mut [T; LANES],
+    r: &[T; LANES],
+    z: &[T; LANES],
     q: &[T; LANES],
     before: &[T; LANES],
     now: &mut [T; LANES],
 ) {
     for i in 0..LANES {
-        r[i] = r[i].sigmoid();
-        z[i] = z[i].sigmoid();
         n[i] = (n[i] + r[i] * q[i]).tanh();
         now[i] = n[i] + z[i] * (before[i] - n[i]);
     }
@@ -97,6 +104,64 @@ fn backward_lanes<T: Real>(
         z[i] = d[i] * (before[i] - n_) * z_ * (T::ONE - z_);
         q[i] = d_n * r_;
         d[i] *= z_;
+    }
+}
+
+/// `gates += state · weights`, for a single state: `(n,)` from `(k,)` and `(k, n)`.
+///
+/// For one row this is faster than [`product`](crate::matrix::product), which packs its factors
+/// first. Going through the weights backwards every other time finds the end of the last time still
+/// in the fastest cache, which is smaller than the weights of 64 units.
+pub(crate) fn add_product<T: Real>(gates: &mut [T], state: &[T], weights: &[T], backwards: bool) {
+    let n = gates.len();
+    vectorised(
+        #[inline(always)]
+        || {
+            let blocks = gates.as_chunks_mut::<COLUMNS>().0.iter_mut().enumerate();
+            if backwards {
+                blocks.rev().for_each(
+                    #[inline(always)]
+                    |(i, sums)| {
+                        let rows = weights.chunks_exact(n).zip(state).rev();
+                        *sums = add_columns(*sums, i * COLUMNS, rows);
+                    },
+                );
+            } else {
+                blocks.for_each(
+                    #[inline(always)]
+                    |(i, sums)| {
+                        let rows = weights.chunks_exact(n).zip(state);
+                        *sums = add_columns(*sums, i * COLUMNS, rows);
+                    },
+                );
+            }
+        },
+    );
+}
+
+/// Adds rows from column `start` on, each times its number; the sums stay in registers.
+#[inline(always)]
+fn add_columns<'a, T: Real>(
+    mut sums: [T; COLUMNS],
+    start: usize,
+    rows: impl Iterator<Item = (&'a [T], &'a T)>,
+) -> [T; COLUMNS] {
+    for (row, &factor) in rows {
+        if let Some(row) = row[start..].first_chunk::<COLUMNS>() {
+            for (sum, &weight) in sums.iter_mut().zip(row) {
+                *sum += factor * weight;
+            }
+        }
+    }
+    sums
+}
+
+/// Writes the transpose of `(n, n_cols)`, its rows `stride` apart.
+pub(crate) fn transpose<T: Copy>(from: &[T], n_cols: usize, to: &mut [T], stride: usize) {
+    for (i, row) in from.chunks_exact(n_cols).enumerate() {
+        for (j, &value) in row.iter().enumerate() {
+            to[j * stride + i] = value;
+        }
     }
 }
 

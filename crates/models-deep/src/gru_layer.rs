@@ -1,5 +1,6 @@
 use std::ops::Range;
 
+use crate::aligned::Aligned;
 use crate::gru_cell::{self, LANES};
 use crate::layout::{Init, Layout};
 use crate::matrix::{Matrix, MatrixMut, Write, product};
@@ -44,30 +45,30 @@ pub(crate) struct Sequences<'a, T> {
 pub(crate) struct LayerWorkspace<T> {
     /// `(lookback · batch, 4 · width)`: n, r, z, q; the backward pass replaces them by the loss's
     /// derivatives by what goes into n, r and z, and by q.
-    gates: Vec<T>,
+    gates: Aligned<T>,
     /// `(lookback · batch, width)`: the states.
-    pub(crate) states: Vec<T>,
+    pub(crate) states: Aligned<T>,
     /// `(n_inputs, 3 · width)`: the input weights' transpose, n, r, z.
-    input_weights: Vec<T>,
+    input_weights: Aligned<T>,
     /// `(hidden_size, 3 · width)`: the state weights' transpose, r, z, n.
-    state_weights: Vec<T>,
+    state_weights: Aligned<T>,
     /// `(4 · width,)`: what a row of gates starts from.
-    bias: Vec<T>,
+    bias: Aligned<T>,
 }
 
 /// Room that all layers' backward passes use in turn.
 #[derive(Debug)]
 pub(crate) struct BackwardWorkspace<T> {
     /// `(batch, width)`: the loss's derivative by the states of the step at hand.
-    pub(crate) d_state: Vec<T>,
+    pub(crate) d_state: Aligned<T>,
     /// `(lookback · batch, width)`: the loss's derivative by a layer's states, then by its inputs.
-    pub(crate) d_sequence: Vec<T>,
+    pub(crate) d_sequence: Aligned<T>,
     /// `(3 · width, width)`: the state weights.
-    state_weights: Vec<T>,
+    state_weights: Aligned<T>,
     /// `(3 · width, max(n_inputs, width))`: gradients of weights.
-    d_weights: Vec<T>,
+    d_weights: Aligned<T>,
     /// `(4 · width,)`: sums of the gates' derivatives.
-    d_bias: Vec<T>,
+    d_bias: Aligned<T>,
 }
 
 impl<T: Real> BackwardWorkspace<T> {
@@ -76,11 +77,11 @@ impl<T: Real> BackwardWorkspace<T> {
         let widest = layers.iter().map(|l| l.n_inputs.max(l.width)).max().unwrap_or(0);
         let sequence = if layers.len() > 1 { steps * batch * width } else { 0 };
         Self {
-            d_state: vec![T::ZERO; batch * width],
-            d_sequence: vec![T::ZERO; sequence],
-            state_weights: vec![T::ZERO; 3 * width * width],
-            d_weights: vec![T::ZERO; 3 * width * widest],
-            d_bias: vec![T::ZERO; 4 * width],
+            d_state: Aligned::new(T::ZERO, batch * width),
+            d_sequence: Aligned::new(T::ZERO, sequence),
+            state_weights: Aligned::new(T::ZERO, 3 * width * width),
+            d_weights: Aligned::new(T::ZERO, 3 * width * widest),
+            d_bias: Aligned::new(T::ZERO, 4 * width),
         }
     }
 
@@ -126,11 +127,11 @@ impl GruLayer {
     pub(crate) fn workspace<T: Real>(&self, steps: usize, batch: usize) -> LayerWorkspace<T> {
         let (rows, width) = (steps * batch, self.width);
         LayerWorkspace {
-            gates: vec![T::ZERO; rows * 4 * width],
-            states: vec![T::ZERO; rows * width],
-            input_weights: vec![T::ZERO; self.n_inputs * 3 * width],
-            state_weights: vec![T::ZERO; self.hidden_size * 3 * width],
-            bias: vec![T::ZERO; 4 * width],
+            gates: Aligned::new(T::ZERO, rows * 4 * width),
+            states: Aligned::new(T::ZERO, rows * width),
+            input_weights: Aligned::new(T::ZERO, self.n_inputs * 3 * width),
+            state_weights: Aligned::new(T::ZERO, self.hidden_size * 3 * width),
+            bias: Aligned::new(T::ZERO, 4 * width),
         }
     }
 
@@ -142,12 +143,17 @@ impl GruLayer {
         for (gate, place) in [(n, 0), (r, 1), (z, 2)] {
             let from = &input[gate * size * self.n_inputs..][..size * self.n_inputs];
             let to = &mut workspace.input_weights[place * width..];
-            transpose(from, self.n_inputs, to, 3 * width);
+            gru_cell::transpose(from, self.n_inputs, to, 3 * width);
         }
         let state = &weights[self.weight_hh.clone()];
         for gate in [r, z, n] {
             let from = &state[gate * size * size..][..size * size];
-            transpose(from, size, &mut workspace.state_weights[gate * width..], 3 * width);
+            gru_cell::transpose(
+                from,
+                size,
+                &mut workspace.state_weights[gate * width..],
+                3 * width,
+            );
         }
         let (bias_ih, bias_hh) = (&weights[self.bias_ih.clone()], &weights[self.bias_hh.clone()]);
         for i in 0..size {
@@ -184,7 +190,10 @@ impl GruLayer {
             let (before, now) = states.split_at_mut(step * batch * width);
             let now = &mut now[..batch * width];
             let before = &before[before.len().saturating_sub(batch * width)..];
-            if step > 0 {
+            if step > 0 && batch == 1 {
+                let state = &before[..self.hidden_size];
+                gru_cell::add_product(&mut gates[width..], state, state_weights, step % 2 == 0);
+            } else if step > 0 {
                 product(
                     MatrixMut::strided(&mut gates[width..], batch, 3 * width, 4 * width),
                     Write::Add,
@@ -286,15 +295,6 @@ impl GruLayer {
             let input_weights = Matrix::new(&workspace.input_weights, self.n_inputs, 3 * width);
             let to = MatrixMut::strided(d_sequence, rows, self.n_inputs, width);
             product(to, Write::Replace, d, input_weights.t());
-        }
-    }
-}
-
-/// Writes the transpose of `(n, n_cols)`, rows `stride` apart.
-fn transpose<T: Copy>(from: &[T], n_cols: usize, to: &mut [T], stride: usize) {
-    for (i, row) in from.chunks_exact(n_cols).enumerate() {
-        for (j, &value) in row.iter().enumerate() {
-            to[j * stride + i] = value;
         }
     }
 }

@@ -1,3 +1,4 @@
+use crate::aligned::Aligned;
 use crate::dropout::Dropout;
 use crate::gru_layer::{BackwardWorkspace, GruLayer, LayerWorkspace, Sequences};
 use crate::layout::Layout;
@@ -52,7 +53,7 @@ impl GruNetwork {
 pub struct GruWorkspace<T> {
     layers: Vec<LayerWorkspace<T>>,
     /// `(layers but the last, lookback · batch, width)`: states as dropout left them.
-    dropped: Vec<Vec<T>>,
+    dropped: Vec<Aligned<T>>,
     /// `(batch, hidden_size)`: the last states.
     last: Vec<T>,
     /// `(batch, hidden_size)`: the loss's derivative by them.
@@ -90,7 +91,7 @@ impl Network for GruNetwork {
         let between = self.layers.len().saturating_sub(1);
         let dropped = self.layers.iter().take(between);
         GruWorkspace {
-            dropped: dropped.map(|l| vec![T::ZERO; steps * capacity * l.width()]).collect(),
+            dropped: dropped.map(|l| Aligned::new(T::ZERO, steps * capacity * l.width())).collect(),
             layers: self.layers.iter().map(|l| l.workspace(steps, capacity)).collect(),
             last: vec![T::ZERO; capacity * hidden_size],
             d_last: vec![T::ZERO; capacity * hidden_size],
@@ -167,7 +168,7 @@ impl GruNetwork {
         inputs: &'a [T],
         dropout: Option<Dropout>,
         below: &'a [LayerWorkspace<T>],
-        dropped: &'a [Vec<T>],
+        dropped: &'a [Aligned<T>],
     ) -> Sequences<'a, T> {
         let steps = self.lookback;
         let below =

@@ -2,6 +2,7 @@
 
 mod activation;
 mod adam;
+mod aligned;
 mod autoencoder_network;
 mod dropout;
 mod fit_report;
