@@ -1,4 +1,5 @@
 use crate::real::Real;
+use crate::simd::vectorised;
 
 /// Sets numbers to zero at random while training and scales the others up, so that sums keep their
 /// mean.
@@ -22,9 +23,19 @@ impl Dropout {
         Self { rate, key }
     }
 
+    /// Whether it drops anything.
+    pub(crate) fn drops(&self) -> bool {
+        self.rate > 0.0
+    }
+
     /// Multiplies `values` by 0 or `1 / (1 − rate)`; for gradients the same. `site` tells places in
     /// the network apart.
     pub(crate) fn apply<T: Real>(&self, site: u64, values: &mut [T]) {
+        self.apply_from(site, 0, values);
+    }
+
+    /// [`apply`](Self::apply) to a part of the numbers at a place, of which `first` come before.
+    pub(crate) fn apply_from<T: Real>(&self, site: u64, first: usize, values: &mut [T]) {
         if self.rate <= 0.0 {
             return;
         }
@@ -32,10 +43,16 @@ impl Dropout {
         let threshold = (self.rate * f64::from(u32::MAX)) as u32;
         let key = mix64(self.key ^ mix64(site.wrapping_add(0x9E37_79B9_7F4A_7C15)));
         let (low, high) = (key as u32, (key >> 32) as u32);
-        for (i, value) in values.iter_mut().enumerate() {
-            let keep = mix32((i as u32).wrapping_add(low) ^ high) >= threshold;
-            *value *= if keep { scale } else { T::ZERO };
-        }
+        let low = low.wrapping_add(first as u32);
+        vectorised(
+            #[inline(always)]
+            || {
+                for (i, value) in (0_u32..).zip(values) {
+                    let keep = mix32(i.wrapping_add(low) ^ high) >= threshold;
+                    *value *= if keep { scale } else { T::ZERO };
+                }
+            },
+        );
     }
 }
 
@@ -79,6 +96,9 @@ mod tests {
             let both = first.iter().zip(&other).filter(|&(&a, &b)| a == 0.0 && b == 0.0).count();
             assert!((both as f64 / n as f64 - 0.09).abs() < 0.005, "{both}");
         }
+        let mut tail = vec![1.0; n - 1_001];
+        Dropout::new(0.3, 1).apply_from(0, 1_001, &mut tail);
+        assert_eq!(tail, first[1_001..]);
         let dropped = first.iter().filter(|&&v| v == 0.0).count() as f64 / n as f64;
         assert!((dropped - 0.3).abs() < 0.005, "{dropped}");
         let mean = first.iter().map(|&v| f64::from(v)).sum::<f64>() / n as f64;

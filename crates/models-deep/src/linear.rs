@@ -49,12 +49,36 @@ impl Linear {
         &weights[self.bias.clone()]
     }
 
+    /// Where the gradient of the weight goes: `(n_outputs, n_inputs)`.
+    pub(crate) fn weight_mut<'a, T>(&self, gradients: &'a mut [T]) -> &'a mut [T] {
+        &mut gradients[self.weight.clone()]
+    }
+
+    /// Where the gradient of the bias goes: `(n_outputs,)`.
+    pub(crate) fn bias_mut<'a, T>(&self, gradients: &'a mut [T]) -> &'a mut [T] {
+        &mut gradients[self.bias.clone()]
+    }
+
     /// - `inputs`: `(n, n_inputs)`
     /// - `outputs`: `(n, n_outputs)`, replaced
     pub(crate) fn forward<T: Real>(&self, weights: &[T], inputs: &[T], outputs: &mut [T]) {
         let n = outputs.len() / self.n_outputs;
         let bias = self.bias(weights);
         outputs.chunks_exact_mut(self.n_outputs).for_each(|row| row.copy_from_slice(bias));
+        let weight = Matrix::new(self.weight(weights), self.n_outputs, self.n_inputs);
+        let inputs = Matrix::new(inputs, n, self.n_inputs);
+        product(MatrixMut::new(outputs, n, self.n_outputs), Write::Add, inputs, weight.t());
+    }
+
+    /// As [`forward`](Self::forward), added to `outputs`: a residual connection.
+    pub(crate) fn forward_add<T: Real>(&self, weights: &[T], inputs: &[T], outputs: &mut [T]) {
+        let n = outputs.len() / self.n_outputs;
+        let bias = self.bias(weights);
+        for row in outputs.chunks_exact_mut(self.n_outputs) {
+            for (y, &b) in row.iter_mut().zip(bias) {
+                *y += b;
+            }
+        }
         let weight = Matrix::new(self.weight(weights), self.n_outputs, self.n_inputs);
         let inputs = Matrix::new(inputs, n, self.n_inputs);
         product(MatrixMut::new(outputs, n, self.n_outputs), Write::Add, inputs, weight.t());

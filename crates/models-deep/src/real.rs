@@ -36,6 +36,9 @@ pub trait Real:
     fn sqrt(self) -> Self;
     /// The error function, `2/√π ∫₀ˣ exp(−t²) dt`.
     fn erf(self) -> Self;
+    /// `self · factor + term`, rounded once: one instruction inside
+    /// [`vectorised`](crate::simd::vectorised), a slow call outside.
+    fn mul_add(self, factor: Self, term: Self) -> Self;
     /// The larger; where one is NaN, NaN or the other.
     fn larger(self, other: Self) -> Self;
 }
@@ -70,6 +73,11 @@ impl Real for f64 {
 
     fn erf(self) -> Self {
         libm::erf(self)
+    }
+
+    #[inline(always)]
+    fn mul_add(self, factor: Self, term: Self) -> Self {
+        f64::mul_add(self, factor, term)
     }
 
     fn larger(self, other: Self) -> Self {
@@ -163,6 +171,11 @@ impl Real for f32 {
         p = p * x - 1.287_175_1e-1;
         let large = (1.0 - Real::exp(p * x - x)).copysign(self);
         if square < 0.860_697_7 { small } else { large }
+    }
+
+    #[inline(always)]
+    fn mul_add(self, factor: Self, term: Self) -> Self {
+        f32::mul_add(self, factor, term)
     }
 
     #[inline(always)]

@@ -1,0 +1,296 @@
+use crate::activation::Activation;
+use crate::attention::{SelfAttention, SelfAttentionWorkspace};
+use crate::attention_head::HeadScratch;
+use crate::dropout::Dropout;
+use crate::feed_forward::{FeedForward, FeedForwardWorkspace};
+use crate::last_attention::LastAttentionWorkspace;
+use crate::layer_norm::{LayerNorm, LayerNormWorkspace};
+use crate::layout::Layout;
+use crate::linear::Linear;
+use crate::real::Real;
+
+/// Places where a layer drops numbers.
+const SITES: u64 = 4;
+const SHARES: u64 = 0;
+const ATTENTION: u64 = 1;
+const HIDDEN: u64 = 2;
+const FEED_FORWARD: u64 = 3;
+
+/// One layer of a Transformer encoder, pre-norm: `h = x + attention(norm(x))`, then
+/// `y = h + feed_forward(norm(h))`.
+///
+/// # References
+/// R. Xiong et al., *On Layer Normalization in the Transformer Architecture*, 2020,
+/// arXiv:2002.04745.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct EncoderLayer {
+    attention: SelfAttention,
+    feed_forward: FeedForward,
+    norm1: LayerNorm,
+    norm2: LayerNorm,
+    index: usize,
+}
+
+/// What a layer leaves for its backward pass.
+#[derive(Debug)]
+pub(crate) struct EncoderLayerWorkspace<T> {
+    attention: AttentionWorkspace<T>,
+    feed_forward: FeedForwardWorkspace<T>,
+    norm1: LayerNormWorkspace<T>,
+    norm2: LayerNormWorkspace<T>,
+}
+
+#[derive(Debug)]
+enum AttentionWorkspace<T> {
+    All(SelfAttentionWorkspace<T>),
+    Last(LastAttentionWorkspace<T>),
+}
+
+/// Room that all layers of the same shape share.
+#[derive(Debug)]
+pub(crate) struct EncoderLayerScratch<T> {
+    head: HeadScratch<T>,
+    /// `(n, width)`
+    narrow: Vec<T>,
+    /// `(n, max(3 · width, hidden))`
+    wide: Vec<T>,
+}
+
+impl EncoderLayer {
+    /// Adds the weights of `PyTorch`'s `TransformerEncoderLayer` under `encoder.layers.{index}`.
+    pub(crate) fn new(
+        layout: &mut Layout,
+        index: usize,
+        [width, n_heads, lookback, hidden]: [usize; 4],
+        activation: Activation,
+    ) -> Self {
+        let name = format!("encoder.layers.{index}");
+        let attention =
+            SelfAttention::new(layout, &format!("{name}.self_attn"), [width, n_heads, lookback]);
+        let feed_forward = FeedForward::new(layout, &name, [width, hidden], activation);
+        let norm1 = LayerNorm::new(layout, &format!("{name}.norm1"), width);
+        let norm2 = LayerNorm::new(layout, &format!("{name}.norm2"), width);
+        Self { attention, feed_forward, norm1, norm2, index }
+    }
+
+    /// Room for up to `n` windows through [`forward`](Self::forward).
+    pub(crate) fn workspace<T: Real>(&self, n: usize) -> EncoderLayerWorkspace<T> {
+        let tokens = n * self.attention.lookback;
+        EncoderLayerWorkspace {
+            attention: AttentionWorkspace::All(self.attention.workspace(n)),
+            feed_forward: self.feed_forward.workspace(tokens),
+            norm1: self.norm1.workspace(tokens),
+            norm2: self.norm2.workspace(tokens),
+        }
+    }
+
+    /// Room for up to `n` windows through [`forward_last`](Self::forward_last).
+    pub(crate) fn last_workspace<T: Real>(&self, n: usize) -> EncoderLayerWorkspace<T> {
+        EncoderLayerWorkspace {
+            attention: AttentionWorkspace::Last(self.attention.last_workspace(n)),
+            feed_forward: self.feed_forward.workspace(n),
+            norm1: self.norm1.workspace(n * self.attention.lookback),
+            norm2: self.norm2.workspace(n),
+        }
+    }
+
+    /// Room that layers share, for up to `n` windows.
+    pub(crate) fn scratch<T: Real>(&self, n: usize) -> EncoderLayerScratch<T> {
+        let tokens = n * self.attention.lookback;
+        let wide = (3 * self.attention.width).max(self.feed_forward.linear1.n_outputs);
+        EncoderLayerScratch {
+            head: self.attention.head_scratch(),
+            narrow: vec![T::ZERO; tokens * self.attention.width],
+            wide: vec![T::ZERO; tokens * wide],
+        }
+    }
+
+    /// - `stream`: `(n, lookback, width)`, replaced
+    pub(crate) fn forward<T: Real>(
+        &self,
+        weights: &[T],
+        dropout: Option<Dropout>,
+        stream: &mut [T],
+        workspace: &mut EncoderLayerWorkspace<T>,
+        scratch: &mut EncoderLayerScratch<T>,
+    ) {
+        let AttentionWorkspace::All(attention) = &mut workspace.attention else { return };
+        self.norm1.forward(weights, stream, &mut workspace.norm1);
+        let inputs = &workspace.norm1.outputs[..stream.len()];
+        let sited = self.sited(dropout, SHARES);
+        self.attention.forward(weights, inputs, sited, attention, &mut scratch.head);
+        let context = &attention.context()[..stream.len()];
+        let sited = self.sited(dropout, ATTENTION);
+        add_linear(&self.attention.out_proj, weights, context, sited, stream, &mut scratch.narrow);
+        self.forward_feed(weights, dropout, stream, workspace, scratch);
+    }
+
+    /// Computes the last position of every window alone, which is all that comes out of a network's
+    /// last layer: the same numbers as those of [`forward`](Self::forward) but for rounding.
+    ///
+    /// - `stream`: `(n, lookback, width)`, kept
+    /// - `last`: `(n, width)`, replaced
+    pub(crate) fn forward_last<T: Real>(
+        &self,
+        weights: &[T],
+        dropout: Option<Dropout>,
+        stream: &[T],
+        last: &mut [T],
+        workspace: &mut EncoderLayerWorkspace<T>,
+        scratch: &mut EncoderLayerScratch<T>,
+    ) {
+        let AttentionWorkspace::Last(attention) = &mut workspace.attention else { return };
+        self.norm1.forward(weights, stream, &mut workspace.norm1);
+        let inputs = &workspace.norm1.outputs[..stream.len()];
+        self.attention.forward_last(weights, inputs, self.sited(dropout, SHARES), attention);
+        let width = self.attention.width;
+        let windows = stream.chunks_exact(self.attention.lookback * width);
+        for (last, window) in last.chunks_exact_mut(width).zip(windows) {
+            last.copy_from_slice(&window[window.len() - width..]);
+        }
+        let context = &attention.context()[..last.len()];
+        let sited = self.sited(dropout, ATTENTION);
+        add_linear(&self.attention.out_proj, weights, context, sited, last, &mut scratch.narrow);
+        self.forward_feed(weights, dropout, last, workspace, scratch);
+    }
+
+    /// - `d_stream`: the derivative by the outputs becomes that by the inputs
+    pub(crate) fn backward<T: Real>(
+        &self,
+        weights: &[T],
+        dropout: Option<Dropout>,
+        d_stream: &mut [T],
+        workspace: &mut EncoderLayerWorkspace<T>,
+        scratch: &mut EncoderLayerScratch<T>,
+        gradients: &mut [T],
+    ) {
+        self.backward_feed(weights, dropout, d_stream, workspace, scratch, gradients);
+        let AttentionWorkspace::All(attention) = &mut workspace.attention else { return };
+        let EncoderLayerScratch { head, narrow, wide } = scratch;
+        let narrow = &mut narrow[..d_stream.len()];
+        narrow.copy_from_slice(d_stream);
+        if let Some((dropout, site)) = self.sited(dropout, ATTENTION) {
+            dropout.apply(site, narrow);
+        }
+        self.attention.backward(
+            weights,
+            &workspace.norm1.outputs[..d_stream.len()],
+            self.sited(dropout, SHARES),
+            attention,
+            head,
+            wide,
+            narrow,
+            gradients,
+        );
+        self.norm1.backward(weights, narrow, &workspace.norm1, d_stream, gradients);
+    }
+
+    /// - `d_last`: by the outputs, `(n, width)`; overwritten
+    /// - `d_stream`: by the inputs, `(n, lookback, width)`, replaced
+    #[allow(clippy::too_many_arguments, reason = "what a backward pass reads and writes")]
+    pub(crate) fn backward_last<T: Real>(
+        &self,
+        weights: &[T],
+        dropout: Option<Dropout>,
+        d_last: &mut [T],
+        d_stream: &mut [T],
+        workspace: &mut EncoderLayerWorkspace<T>,
+        scratch: &mut EncoderLayerScratch<T>,
+        gradients: &mut [T],
+    ) {
+        self.backward_feed(weights, dropout, d_last, workspace, scratch, gradients);
+        let AttentionWorkspace::Last(attention) = &mut workspace.attention else { return };
+        // The residual connection, for the last positions alone.
+        let width = self.attention.width;
+        d_stream.fill(T::ZERO);
+        let windows = d_stream.chunks_exact_mut(self.attention.lookback * width);
+        for (window, d_last) in windows.zip(d_last.chunks_exact(width)) {
+            let start = window.len() - width;
+            window[start..].copy_from_slice(d_last);
+        }
+        if let Some((dropout, site)) = self.sited(dropout, ATTENTION) {
+            dropout.apply(site, d_last);
+        }
+        let narrow = &mut scratch.narrow[..d_stream.len()];
+        self.attention.backward_last(
+            weights,
+            &workspace.norm1.outputs[..d_stream.len()],
+            d_last,
+            self.sited(dropout, SHARES),
+            attention,
+            narrow,
+            gradients,
+        );
+        self.norm1.backward(weights, narrow, &workspace.norm1, d_stream, gradients);
+    }
+
+    /// `stream += feed_forward(norm2(stream))`, for any number of positions.
+    fn forward_feed<T: Real>(
+        &self,
+        weights: &[T],
+        dropout: Option<Dropout>,
+        stream: &mut [T],
+        workspace: &mut EncoderLayerWorkspace<T>,
+        scratch: &mut EncoderLayerScratch<T>,
+    ) {
+        self.norm2.forward(weights, stream, &mut workspace.norm2);
+        let inputs = &workspace.norm2.outputs[..stream.len()];
+        let feed = &mut workspace.feed_forward;
+        self.feed_forward.forward(weights, inputs, self.sited(dropout, HIDDEN), feed);
+        let linear2 = &self.feed_forward.linear2;
+        let active = &feed.active()[..stream.len() / linear2.n_outputs * linear2.n_inputs];
+        let sited = self.sited(dropout, FEED_FORWARD);
+        add_linear(linear2, weights, active, sited, stream, &mut scratch.narrow);
+    }
+
+    fn backward_feed<T: Real>(
+        &self,
+        weights: &[T],
+        dropout: Option<Dropout>,
+        d_stream: &mut [T],
+        workspace: &mut EncoderLayerWorkspace<T>,
+        scratch: &mut EncoderLayerScratch<T>,
+        gradients: &mut [T],
+    ) {
+        let EncoderLayerScratch { narrow, wide, .. } = scratch;
+        let narrow = &mut narrow[..d_stream.len()];
+        narrow.copy_from_slice(d_stream);
+        if let Some((dropout, site)) = self.sited(dropout, FEED_FORWARD) {
+            dropout.apply(site, narrow);
+        }
+        self.feed_forward.backward(
+            weights,
+            &workspace.norm2.outputs[..d_stream.len()],
+            self.sited(dropout, HIDDEN),
+            &mut workspace.feed_forward,
+            wide,
+            narrow,
+            gradients,
+        );
+        self.norm2.backward(weights, narrow, &workspace.norm2, d_stream, gradients);
+    }
+
+    /// Dropout with its place in the network; none at a rate of 0.
+    fn sited(&self, dropout: Option<Dropout>, site: u64) -> Option<(Dropout, u64)> {
+        let dropout = dropout.filter(Dropout::drops)?;
+        Some((dropout, self.index as u64 * SITES + site))
+    }
+}
+
+/// `stream += dropout(linear(x))`.
+fn add_linear<T: Real>(
+    linear: &Linear,
+    weights: &[T],
+    x: &[T],
+    dropout: Option<(Dropout, u64)>,
+    stream: &mut [T],
+    narrow: &mut [T],
+) {
+    let Some((dropout, site)) = dropout else { return linear.forward_add(weights, x, stream) };
+    let narrow = &mut narrow[..stream.len()];
+    linear.forward(weights, x, narrow);
+    dropout.apply(site, narrow);
+    for (stream, &x) in stream.iter_mut().zip(narrow.iter()) {
+        *stream += x;
+    }
+}

@@ -1,0 +1,341 @@
+use std::ops::Range;
+
+use crate::activation::Activation;
+use crate::dropout::Dropout;
+use crate::encoder_layer::{EncoderLayer, EncoderLayerScratch, EncoderLayerWorkspace};
+use crate::layer_norm::{LayerNorm, LayerNormWorkspace};
+use crate::layout::{Init, Layout};
+use crate::linear::Linear;
+use crate::matrix::Write;
+use crate::network::{Network, WindowOrder};
+use crate::real::Real;
+
+/// Sizes of a [`TransformerNetwork`]; all at least 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct TransformerShape {
+    /// Numbers of a position; a multiple of `n_heads`.
+    pub(crate) d_model: usize,
+    pub(crate) n_heads: usize,
+    pub(crate) n_layers: usize,
+    /// Numbers between the linear layers of the feed-forward networks.
+    pub(crate) feed_forward: usize,
+    /// Share of numbers that training drops.
+    pub(crate) dropout: f64,
+    pub(crate) activation: Activation,
+}
+
+/// A Transformer encoder that reads a window and answers one number from its last position.
+///
+/// Records are projected to `d_model` numbers, learned positions are added, pre-norm encoder layers
+/// follow, and a linear head reads the last position after a last layer norm. Weights have the
+/// names and shapes of `PyTorch`'s `nn.TransformerEncoder(norm_first=True, batch_first=True)`. Its
+/// layers are copies of one layer and begin equal; ours are drawn one by one.
+///
+/// Nothing reads the other positions of the last layer, so they are not computed.
+///
+/// # References
+/// A. Vaswani et al., *Attention Is All You Need*, 2017, arXiv:1706.03762.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TransformerNetwork {
+    layout: Layout,
+    lookback: usize,
+    dropout: f64,
+    input: Linear,
+    position: Range<usize>,
+    /// All but the last.
+    layers: Vec<EncoderLayer>,
+    last_layer: EncoderLayer,
+    norm: LayerNorm,
+    head: Linear,
+}
+
+/// Room for a batch.
+#[derive(Debug)]
+pub struct TransformerWorkspace<T> {
+    /// What goes through the layers, then its derivative: `(n, lookback, d_model)`
+    stream: Vec<T>,
+    /// The same behind the last layer: `(n, d_model)`
+    last: Vec<T>,
+    layers: Vec<EncoderLayerWorkspace<T>>,
+    last_layer: EncoderLayerWorkspace<T>,
+    norm: LayerNormWorkspace<T>,
+    /// `(n, d_model)`
+    d_norm: Vec<T>,
+    scratch: EncoderLayerScratch<T>,
+}
+
+impl TransformerNetwork {
+    pub(crate) fn new(n_features: usize, lookback: usize, shape: TransformerShape) -> Self {
+        let TransformerShape { d_model, n_heads, n_layers, feed_forward, dropout, activation } =
+            shape;
+        let mut layout = Layout::default();
+        let input = Linear::new(&mut layout, "input", n_features, d_model);
+        let position = layout.add("position.weight", &[lookback, d_model], Init::Normal(0.02));
+        let sizes = [d_model, n_heads, lookback, feed_forward];
+        let last = n_layers.saturating_sub(1);
+        let layers =
+            (0..last).map(|i| EncoderLayer::new(&mut layout, i, sizes, activation)).collect();
+        let last_layer = EncoderLayer::new(&mut layout, last, sizes, activation);
+        let norm = LayerNorm::new(&mut layout, "encoder.norm", d_model);
+        let head = Linear::new(&mut layout, "head", d_model, 1);
+        Self { layout, lookback, dropout, input, position, layers, last_layer, norm, head }
+    }
+
+    fn d_model(&self) -> usize {
+        self.input.n_outputs
+    }
+}
+
+impl Network for TransformerNetwork {
+    const ORDER: WindowOrder = WindowOrder::SampleMajor;
+
+    type Workspace<T: Real> = TransformerWorkspace<T>;
+
+    fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn lookback(&self) -> usize {
+        self.lookback
+    }
+
+    fn n_features(&self) -> usize {
+        self.input.n_inputs
+    }
+
+    fn dropout(&self) -> f64 {
+        self.dropout
+    }
+
+    fn n_outputs(&self) -> usize {
+        1
+    }
+
+    fn workspace<T: Real>(&self, capacity: usize) -> TransformerWorkspace<T> {
+        let width = self.d_model();
+        TransformerWorkspace {
+            stream: vec![T::ZERO; capacity * self.lookback * width],
+            last: vec![T::ZERO; capacity * width],
+            layers: self.layers.iter().map(|layer| layer.workspace(capacity)).collect(),
+            last_layer: self.last_layer.last_workspace(capacity),
+            norm: self.norm.workspace(capacity),
+            d_norm: vec![T::ZERO; capacity * width],
+            scratch: self.last_layer.scratch(capacity),
+        }
+    }
+
+    fn forward<T: Real>(
+        &self,
+        weights: &[T],
+        inputs: &[T],
+        dropout: Option<Dropout>,
+        workspace: &mut TransformerWorkspace<T>,
+        outputs: &mut [T],
+    ) {
+        let n = outputs.len();
+        let TransformerWorkspace { stream, last, layers, last_layer, norm, scratch, .. } =
+            workspace;
+        let stream = &mut stream[..n * self.lookback * self.d_model()];
+        self.input.forward(weights, inputs, stream);
+        let positions = &weights[self.position.clone()];
+        for window in stream.chunks_exact_mut(positions.len()) {
+            window.iter_mut().zip(positions).for_each(|(x, &position)| *x += position);
+        }
+        for (layer, workspace) in self.layers.iter().zip(layers) {
+            layer.forward(weights, dropout, stream, workspace, scratch);
+        }
+        let last = &mut last[..n * self.d_model()];
+        self.last_layer.forward_last(weights, dropout, stream, last, last_layer, scratch);
+        self.norm.forward(weights, last, norm);
+        self.head.forward(weights, &norm.outputs[..last.len()], outputs);
+    }
+
+    fn backward<T: Real>(
+        &self,
+        weights: &[T],
+        inputs: &[T],
+        dropout: Option<Dropout>,
+        d_outputs: &[T],
+        workspace: &mut TransformerWorkspace<T>,
+        gradients: &mut [T],
+    ) {
+        let n = d_outputs.len();
+        let TransformerWorkspace { stream, last, layers, last_layer, norm, d_norm, scratch } =
+            workspace;
+        let (d_last, d_norm) = (&mut last[..n * self.d_model()], &mut d_norm[..n * self.d_model()]);
+        self.head.backward_weights(&norm.outputs[..d_norm.len()], d_outputs, gradients);
+        self.head.backward_inputs(weights, d_outputs, d_norm, Write::Replace);
+        d_last.fill(T::ZERO);
+        self.norm.backward(weights, d_norm, norm, d_last, gradients);
+        let d = &mut stream[..n * self.lookback * self.d_model()];
+        self.last_layer.backward_last(weights, dropout, d_last, d, last_layer, scratch, gradients);
+        for (layer, workspace) in self.layers.iter().zip(layers).rev() {
+            layer.backward(weights, dropout, d, workspace, scratch, gradients);
+        }
+        let d_positions = &mut gradients[self.position.clone()];
+        for window in d.chunks_exact(d_positions.len()) {
+            d_positions.iter_mut().zip(window).for_each(|(sum, &d)| *sum += d);
+        }
+        self.input.backward_weights(inputs, d, gradients);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gradient_check::{check_network, noise};
+
+    fn network(n_layers: usize, n_heads: usize, lookback: usize) -> TransformerNetwork {
+        let activation = Activation::Gelu;
+        let shape = TransformerShape {
+            d_model: 8,
+            n_heads,
+            n_layers,
+            feed_forward: 5,
+            dropout: 0.3,
+            activation,
+        };
+        TransformerNetwork::new(3, lookback, shape)
+    }
+
+    #[test]
+    fn gradients_agree_with_finite_differences() {
+        for n_layers in [1, 2, 3] {
+            for n_heads in [1, 2, 4] {
+                for lookback in [1, 2, 7] {
+                    for dropout in [None, Some(Dropout::new(0.3, 5))] {
+                        check_network(&network(n_layers, n_heads, lookback), 3, dropout);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The full model in plain loops: every position in every layer.
+    struct Plain<'a> {
+        network: &'a TransformerNetwork,
+        weights: &'a [f64],
+    }
+
+    impl Plain<'_> {
+        fn tensor(&self, name: &str) -> &[f64] {
+            let parameters = self.network.layout().parameters();
+            let found = parameters.iter().find(|p| p.name == name);
+            &self.weights[found.unwrap_or_else(|| panic!("no {name}")).range.clone()]
+        }
+
+        fn linear(&self, weight: &str, bias: &str, x: &[f64]) -> Vec<f64> {
+            let (w, b) = (self.tensor(weight), self.tensor(bias));
+            let dot = |row: &[f64]| row.iter().zip(x).map(|(w, x)| w * x).sum::<f64>();
+            w.chunks_exact(x.len()).zip(b).map(|(row, b)| dot(row) + b).collect()
+        }
+
+        fn norm(&self, name: &str, x: &[f64]) -> Vec<f64> {
+            let (scale, shift) =
+                (self.tensor(&format!("{name}.weight")), self.tensor(&format!("{name}.bias")));
+            let n = x.len() as f64;
+            let mean = x.iter().sum::<f64>() / n;
+            let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n;
+            let columns = x.iter().zip(scale).zip(shift);
+            columns
+                .map(|((x, scale), shift)| (x - mean) / (variance + 1e-5).sqrt() * scale + shift)
+                .collect()
+        }
+
+        fn attention(&self, name: &str, n_heads: usize, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
+            let [weight, bias] = ["in_proj_weight", "in_proj_bias"].map(|s| format!("{name}.{s}"));
+            let projected: Vec<_> = x.iter().map(|x| self.linear(&weight, &bias, x)).collect();
+            let width = x[0].len();
+            let part = width / n_heads;
+            let answer = |t: usize| {
+                let mut context = vec![0.0; width];
+                for h in 0..n_heads {
+                    let query = &projected[t][h * part..][..part];
+                    let scores: Vec<f64> = projected
+                        .iter()
+                        .map(|p| {
+                            let key = &p[width + h * part..][..part];
+                            query.iter().zip(key).map(|(q, k)| q * k).sum::<f64>()
+                                / (part as f64).sqrt()
+                        })
+                        .collect();
+                    let largest = scores.iter().copied().fold(f64::MIN, f64::max);
+                    let total: f64 = scores.iter().map(|s| (s - largest).exp()).sum();
+                    for (score, p) in scores.iter().zip(&projected) {
+                        for d in 0..part {
+                            context[h * part + d] +=
+                                (score - largest).exp() / total * p[2 * width + h * part + d];
+                        }
+                    }
+                }
+                let [weight, bias] =
+                    ["out_proj.weight", "out_proj.bias"].map(|s| format!("{name}.{s}"));
+                self.linear(&weight, &bias, &context)
+            };
+            (0..x.len()).map(answer).collect()
+        }
+
+        fn answer(&self, n_layers: usize, n_heads: usize, window: &[f64]) -> f64 {
+            let n_features = self.network.n_features();
+            let positions = self.tensor("position.weight");
+            let width = positions.len() / self.network.lookback();
+            let mut x: Vec<Vec<f64>> = window
+                .chunks_exact(n_features)
+                .zip(positions.chunks_exact(width))
+                .map(|(record, position)| {
+                    let x = self.linear("input.weight", "input.bias", record);
+                    x.iter().zip(position).map(|(x, p)| x + p).collect()
+                })
+                .collect();
+            let add = |x: &mut Vec<Vec<f64>>, y: Vec<Vec<f64>>| {
+                for (x, y) in x.iter_mut().flatten().zip(y.iter().flatten()) {
+                    *x += y;
+                }
+            };
+            for i in 0..n_layers {
+                let name = format!("encoder.layers.{i}");
+                let normed: Vec<_> =
+                    x.iter().map(|x| self.norm(&format!("{name}.norm1"), x)).collect();
+                add(&mut x, self.attention(&format!("{name}.self_attn"), n_heads, &normed));
+                let fed = x.iter().map(|x| {
+                    let x = self.norm(&format!("{name}.norm2"), x);
+                    let [w1, b1, w2, b2] =
+                        ["linear1.weight", "linear1.bias", "linear2.weight", "linear2.bias"]
+                            .map(|s| format!("{name}.{s}"));
+                    let hidden = self.linear(&w1, &b1, &x);
+                    let gelu = |x: &f64| 0.5 * x * (1.0 + libm::erf(x / 2.0_f64.sqrt()));
+                    self.linear(&w2, &b2, &hidden.iter().map(gelu).collect::<Vec<_>>())
+                });
+                let fed = fed.collect();
+                add(&mut x, fed);
+            }
+            let last = self.norm("encoder.norm", &x[x.len() - 1]);
+            self.linear("head.weight", "head.bias", &last)[0]
+        }
+    }
+
+    #[test]
+    fn outputs_are_those_of_the_full_model_in_plain_loops() {
+        for n_layers in [1, 2, 3] {
+            for n_heads in [1, 2, 4] {
+                for lookback in [1, 2, 7, 19] {
+                    let network = network(n_layers, n_heads, lookback);
+                    let weights = noise(1, network.layout().len());
+                    let window = lookback * 3;
+                    let inputs = noise(2, 4 * window);
+                    let mut workspace = network.workspace(5);
+                    let mut outputs = [0.0; 4];
+                    network.forward(&weights, &inputs, None, &mut workspace, &mut outputs);
+                    let plain = Plain { network: &network, weights: &weights };
+                    for (output, window) in outputs.iter().zip(inputs.chunks_exact(window)) {
+                        let wanted = plain.answer(n_layers, n_heads, window);
+                        assert!((output - wanted).abs() < 1e-12, "{output} {wanted}");
+                        let mut one = [0.0];
+                        network.predict_one(&weights, window, &mut workspace, &mut one);
+                        assert!((one[0] - wanted).abs() < 1e-12);
+                    }
+                }
+            }
+        }
+    }
+}
