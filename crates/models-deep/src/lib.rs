@@ -44,6 +44,7 @@ mod training_params;
 mod transformer_network;
 mod transformer_params;
 mod weights_file;
+mod with_latents;
 
 pub use activation::Activation;
 pub use architecture::NeuralParams;
@@ -56,3 +57,4 @@ pub use neural_model::NeuralModel;
 pub use torch::{Device, Torch, TorchModel, TorchParams};
 pub use training_params::{EarlyStopping, Schedule, TrainingParams};
 pub use transformer_params::{Transformer, TransformerParams};
+pub use with_latents::{LatentModel, WithLatents};
