@@ -83,9 +83,9 @@ def make_file(name, path):
     y = np.tanh(x[:, 0]) + 0.5 * x[:, 1] * np.roll(x[:, 2], 3) + random.standard_normal(rows)
     y = (y - y[learnt].mean()) / y[learnt].std()
     tensors = {"records": x.astype(np.float32), "targets": y.astype(np.float32)}
-    for key, value in make_model(name).state_dict().items():
-        tensors["start/" + key] = value.numpy()
     save_file(tensors, path)
+    weights = make_model(name).state_dict()
+    save_file({name: tensor.numpy() for name, tensor in weights.items()}, path + ".start")
 
 
 def train_with_pytorch(name, path, threads, epochs):
@@ -97,7 +97,7 @@ def train_with_pytorch(name, path, threads, epochs):
     tensors = load_file(path)
     x, y = tensors["records"].clamp(-5, 5), tensors["targets"][:, None]
     model = make_model(name)
-    model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("start/")})
+    model.load_state_dict(load_file(path + ".start"))
     if name == "autoencoder":
         y = x
     else:
@@ -119,7 +119,7 @@ def train_with_pytorch(name, path, threads, epochs):
         times.append(time.perf_counter() - start)
         losses.append(total / len(x))
     peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
-    print(json.dumps({"epoch_s": times, "losses": losses, "peak_mb": int(peak.split()[1]) / 1024}))
+    print(json.dumps({"epoch_s": times[1:], "losses": losses, "peak_mb": int(peak.split()[1]) / 1024}))
 
 
 def main():
@@ -151,7 +151,7 @@ def main():
 
 
 def report(name, runs, backends):
-    median = lambda run: sorted(run["epoch_s"][1:])[(len(run["epoch_s"]) - 1) // 2]
+    median = lambda run: sorted(run["epoch_s"])[len(run["epoch_s"]) // 2]
     for threads in sorted({key[0] for key in runs}):
         theirs = min(map(median, runs[threads, "pytorch"]))
         for backend in backends:

@@ -81,19 +81,11 @@ impl<P: TorchParams> Torch<P> {
     /// - As [`fit`](Fit::fit).
     /// - [`Error::FeatureMismatch`] and [`Error::Shape`] when the model does not fit the dataset or
     ///   the parameters.
-    pub fn fit_from(
-        &self,
-        dataset: Dataset<'_>,
-        start: &NeuralModel<P>,
-    ) -> Result<TorchModel<P>> {
+    pub fn fit_from(&self, dataset: Dataset<'_>, start: &NeuralModel<P>) -> Result<TorchModel<P>> {
         self.run(dataset, Some(start))
     }
 
-    fn run(
-        &self,
-        dataset: Dataset<'_>,
-        start: Option<&NeuralModel<P>>,
-    ) -> Result<TorchModel<P>> {
+    fn run(&self, dataset: Dataset<'_>, start: Option<&NeuralModel<P>>) -> Result<TorchModel<P>> {
         let device = self.device.open()?;
         set_threads(self.threads)?;
         let native = fit_with(&self.params, dataset, start, |network, weights, training| {
