@@ -158,9 +158,13 @@ fn add_columns<'a, T: Real>(
 
 /// Writes the transpose of `(n, n_cols)`, its rows `stride` apart.
 pub(crate) fn transpose<T: Copy>(from: &[T], n_cols: usize, to: &mut [T], stride: usize) {
-    for (i, row) in from.chunks_exact(n_cols).enumerate() {
-        for (j, &value) in row.iter().enumerate() {
-            to[j * stride + i] = value;
+    // A cache line of `to` at a time: whole columns would drive each other out of the cache.
+    for (block, rows) in from.chunks(LANES * n_cols).enumerate() {
+        let n = rows.len() / n_cols;
+        for (j, to) in to[block * LANES..].chunks_mut(stride).take(n_cols).enumerate() {
+            for (to, row) in to[..n].iter_mut().zip(rows.chunks_exact(n_cols)) {
+                *to = row[j];
+            }
         }
     }
 }
