@@ -17,7 +17,9 @@ use forecastle_core::{Dataset, Fit, Progress, ProgressEvent, Rows};
 use forecastle_models_deep::NeuralParams as Params;
 #[cfg(feature = "tch")]
 use forecastle_models_deep::TorchParams as Params;
-use forecastle_models_deep::{AutoencoderParams, GruParams, NeuralModel, TrainingParams};
+use forecastle_models_deep::{
+    AutoencoderParams, GruParams, NeuralModel, TrainingParams, TransformerParams,
+};
 use ndarray::{Array1, Array2};
 use safetensors::SafeTensors;
 
@@ -63,6 +65,11 @@ fn main() -> Result<(), Failure> {
         "gru" => {
             let params = |training| GruParams { training, ..Default::default() };
             task.run(32, params, GruParams::fit_from)
+        }
+        "transformer" => {
+            let params =
+                |training| TransformerParams { dropout: 0.0, training, ..Default::default() };
+            task.run(32, params, TransformerParams::fit_from)
         }
         "autoencoder" => {
             let params = |training| AutoencoderParams { training, ..Default::default() };

@@ -73,6 +73,18 @@ impl EncoderLayer {
         Self { attention, feed_forward, norm1, norm2, index }
     }
 
+    /// Heads of the attention.
+    #[cfg(feature = "tch")]
+    pub(crate) fn n_heads(&self) -> usize {
+        self.attention.n_heads
+    }
+
+    /// The function inside the feed-forward network.
+    #[cfg(feature = "tch")]
+    pub(crate) fn activation(&self) -> Activation {
+        self.feed_forward.activation
+    }
+
     /// Room for up to `n` windows through [`forward`](Self::forward).
     pub(crate) fn workspace<T: Real>(&self, n: usize) -> EncoderLayerWorkspace<T> {
         let tokens = n * self.attention.lookback;

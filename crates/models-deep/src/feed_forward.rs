@@ -10,7 +10,7 @@ use crate::real::Real;
 pub(crate) struct FeedForward {
     pub(crate) linear1: Linear,
     pub(crate) linear2: Linear,
-    activation: Activation,
+    pub(crate) activation: Activation,
 }
 
 /// What a feed-forward network leaves for its backward pass.

@@ -13,6 +13,7 @@ use crate::native_learner::NativeLearner;
 use crate::network::Network;
 use crate::samples::{Answers, Samples};
 use crate::training_params::TrainingParams;
+use crate::transformer_network::{TransformerNetwork, TransformerShape};
 
 /// Largest difference of an output.
 const OUTPUTS: f32 = 1e-5;
@@ -103,6 +104,18 @@ fn each_gru(check: impl Fn(GruNetwork, &Case<'_>, &TrainingParams)) {
     });
 }
 
+fn each_transformer(check: impl Fn(TransformerNetwork, &Case<'_>, &TrainingParams)) {
+    each_case(include_bytes!("../tests/data/transformer.safetensors"), |case, params| {
+        let [n_features, lookback, d_model, n_heads, n_layers, feed_forward] =
+            ["n_features", "lookback", "width", "heads", "n_layers", "feed_forward"]
+                .map(|name| case.setting(name));
+        let activation: Activation = case.setting("activation");
+        let shape =
+            TransformerShape { d_model, n_heads, n_layers, feed_forward, dropout: 0.0, activation };
+        check(TransformerNetwork::new(n_features, lookback, shape), case, params);
+    });
+}
+
 fn each_autoencoder(check: impl Fn(AutoencoderNetwork, &Case<'_>, &TrainingParams)) {
     each_case(include_bytes!("../tests/data/autoencoder.safetensors"), |case, params| {
         let hidden: Vec<usize> = case.setting("hidden");
@@ -182,6 +195,11 @@ fn gru_computes_and_trains_as_pytorch_does() {
 }
 
 #[test]
+fn transformer_computes_and_trains_as_pytorch_does() {
+    each_transformer(check_native);
+}
+
+#[test]
 fn autoencoder_computes_and_trains_as_pytorch_does() {
     each_autoencoder(|network, case, params| {
         let wanted = case.floats("latents").unwrap();
@@ -224,6 +242,11 @@ mod on_libtorch {
     #[test]
     fn gru_computes_and_trains_as_pytorch_does() {
         each_gru(check_torch);
+    }
+
+    #[test]
+    fn transformer_computes_and_trains_as_pytorch_does() {
+        each_transformer(check_torch);
     }
 
     #[test]

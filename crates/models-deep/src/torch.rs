@@ -6,6 +6,7 @@ pub(crate) mod gru;
 pub(crate) mod learner;
 pub(crate) mod model;
 pub(crate) mod network;
+pub(crate) mod transformer;
 pub(crate) mod weights;
 
 pub use device::Device;

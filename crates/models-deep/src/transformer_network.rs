@@ -81,6 +81,18 @@ impl TransformerNetwork {
         Self { layout, lookback, dropout, input, position, layers, last_layer, norm, head }
     }
 
+    /// Heads of every layer's attention.
+    #[cfg(feature = "tch")]
+    pub(crate) fn n_heads(&self) -> usize {
+        self.last_layer.n_heads()
+    }
+
+    /// The function inside every layer's feed-forward network.
+    #[cfg(feature = "tch")]
+    pub(crate) fn activation(&self) -> Activation {
+        self.last_layer.activation()
+    }
+
     fn d_model(&self) -> usize {
         self.input.n_outputs
     }

@@ -47,7 +47,7 @@ impl Layer<'_> {
     fn attend(&self, inputs: &Tensor) -> Result<Tensor, TchError> {
         let bias = self.weights.find(&format!("{}.self_attn.in_proj_bias", self.name))?;
         let weight = self.weights.find(&format!("{}.self_attn.in_proj_weight", self.name))?;
-        let heads = self.network.heads() as i64;
+        let heads = self.network.n_heads() as i64;
         // (batch, lookback, 3 · width) → 3 of (batch, heads, lookback, width / heads)
         let projected = inputs.f_linear(weight, Some(bias))?;
         let parts = projected.f_unflatten(2, [3, heads, -1])?.f_permute([2, 0, 3, 1, 4])?;
