@@ -1,0 +1,9 @@
+//! The neural models, as a caller uses them.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod autoencoder;
+mod conformance;
+mod files;
+mod latents;
+mod training;
