@@ -4,7 +4,7 @@ use crate::samples::Samples;
 
 /// A network in training, on whatever does the arithmetic: ours or libtorch.
 ///
-/// Weights go in and out as the flat vector of the network's [`Layout`](crate::layout::Layout). The
+/// Weights come out as the flat vector of the network's [`Layout`](crate::layout::Layout). The
 /// loss of rows is the mean of their squared errors (over an answer's numbers too), weighted by the
 /// samples' weights.
 ///
@@ -17,12 +17,6 @@ pub(crate) trait Learner {
     /// # Errors
     /// Whatever the backend fails with.
     fn weights(&mut self) -> Result<Vec<f32>>;
-
-    /// Replaces the weights; the optimiser keeps its memory.
-    ///
-    /// # Errors
-    /// Whatever the backend fails with.
-    fn set_weights(&mut self, weights: &[f32]) -> Result<()>;
 
     /// Takes one step of `AdamW` on the rows, with dropout; returns their loss before the step.
     ///

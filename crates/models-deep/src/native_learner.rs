@@ -85,12 +85,6 @@ impl<N: Network> Learner for NativeLearner<N> {
         Ok(self.weights.clone())
     }
 
-    fn set_weights(&mut self, weights: &[f32]) -> Result<()> {
-        self.network.layout().check(weights)?;
-        self.weights.copy_from_slice(weights);
-        Ok(())
-    }
-
     fn step(&mut self, samples: &Samples, rows: &[usize], learning_rate: f64) -> Result<f64> {
         let total = samples.total_weight(rows) * samples.n_answers() as f64;
         let rate = self.network.dropout();

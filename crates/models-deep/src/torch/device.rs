@@ -99,6 +99,6 @@ mod tests {
         let error = Device::Cuda(4_000).open().unwrap_err();
         assert!(error.is_invalid_input());
         assert!(error.to_string().contains("got cuda:4000"), "{error}");
-        assert_eq!(Device::best().open().is_ok(), true);
+        assert!(Device::best().open().is_ok());
     }
 }

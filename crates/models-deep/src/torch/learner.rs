@@ -104,10 +104,6 @@ impl<N: TorchNetwork> Learner for TorchLearner<N> {
         self.weights.to_vec().map_err(failed)
     }
 
-    fn set_weights(&mut self, weights: &[f32]) -> Result<()> {
-        self.weights.set(weights).map_err(failed)
-    }
-
     fn step(&mut self, samples: &Samples, rows: &[usize], learning_rate: f64) -> Result<f64> {
         self.try_step(samples, rows, learning_rate).map_err(failed)
     }

@@ -67,10 +67,4 @@ impl Weights {
         self.flat.f_copy_data(&mut values, len)?;
         Ok(values)
     }
-
-    /// Copies others in.
-    pub(crate) fn set(&mut self, values: &[f32]) -> Result<(), TchError> {
-        let values = Tensor::f_from_slice(values)?;
-        tch::no_grad(|| self.flat.f_copy_(&values))
-    }
 }
