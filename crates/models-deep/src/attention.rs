@@ -1,3 +1,4 @@
+use crate::aligned::Aligned;
 use crate::attention_head::{Head, HeadScratch};
 use crate::dropout::Dropout;
 use crate::lanes::padded;
@@ -24,11 +25,11 @@ pub(crate) struct SelfAttention {
 #[derive(Debug)]
 pub(crate) struct SelfAttentionWorkspace<T> {
     /// Queries, keys and values: `(n, lookback, 3 · width)`
-    projected: Vec<T>,
+    projected: Aligned<T>,
     /// Transposed, rows padded to whole lanes: `(n, n_heads, key, query)`
-    shares: Vec<T>,
+    shares: Aligned<T>,
     /// `(n, lookback, width)`
-    context: Vec<T>,
+    context: Aligned<T>,
 }
 
 impl SelfAttention {
@@ -71,9 +72,9 @@ impl SelfAttention {
     pub(crate) fn workspace<T: Real>(&self, n: usize) -> SelfAttentionWorkspace<T> {
         let tokens = n * self.lookback;
         SelfAttentionWorkspace {
-            projected: vec![T::ZERO; tokens * 3 * self.width],
-            shares: vec![T::ZERO; tokens * self.n_heads * padded(self.lookback)],
-            context: vec![T::ZERO; tokens * self.width],
+            projected: Aligned::new(T::ZERO, tokens * 3 * self.width),
+            shares: Aligned::new(T::ZERO, tokens * self.n_heads * padded(self.lookback)),
+            context: Aligned::new(T::ZERO, tokens * self.width),
         }
     }
 

@@ -1,7 +1,9 @@
+use crate::aligned::Aligned;
 use crate::dropout::Dropout;
-use crate::lanes::{LANES, padded, small_product, small_product_t};
+use crate::lanes::{LANES, padded};
 use crate::real::Real;
 use crate::simd::vectorised;
+use crate::small_product::{small_product, small_product_t};
 
 /// One head of one window.
 ///
@@ -24,20 +26,20 @@ pub(crate) struct Head<T> {
 #[derive(Debug)]
 pub(crate) struct HeadScratch<T> {
     /// Queries forward, the context's derivative backward, transposed: `(head_width, query)`
-    transposed: Vec<T>,
+    transposed: Aligned<T>,
     /// Queries, keys, values or the context's derivative: `(lookback, head_width)`, padded
-    rows: Vec<T>,
+    rows: Aligned<T>,
     /// As `rows`
-    result: Vec<T>,
+    result: Aligned<T>,
     /// Shares that dropout has left: `(key, query)`
-    kept: Vec<T>,
+    kept: Aligned<T>,
     /// The derivative by scores, as `kept`
-    d_scores: Vec<T>,
+    d_scores: Aligned<T>,
 }
 
 impl<T: Real> HeadScratch<T> {
     pub(crate) fn new(lookback: usize, head_width: usize) -> Self {
-        let room = |n, width| vec![T::ZERO; n * padded(width)];
+        let room = |n, width| Aligned::new(T::ZERO, n * padded(width));
         Self {
             transposed: room(head_width, lookback),
             rows: room(lookback, head_width),

@@ -1,4 +1,5 @@
 use crate::activation::Activation;
+use crate::aligned::Aligned;
 use crate::attention::{SelfAttention, SelfAttentionWorkspace};
 use crate::attention_head::HeadScratch;
 use crate::dropout::Dropout;
@@ -43,7 +44,7 @@ pub(crate) struct EncoderLayerWorkspace<T> {
 #[derive(Debug)]
 enum AttentionWorkspace<T> {
     All(SelfAttentionWorkspace<T>),
-    Last(LastAttentionWorkspace<T>),
+    Last(Box<LastAttentionWorkspace<T>>),
 }
 
 /// Room that all layers of the same shape share.
@@ -51,9 +52,9 @@ enum AttentionWorkspace<T> {
 pub(crate) struct EncoderLayerScratch<T> {
     head: HeadScratch<T>,
     /// `(n, width)`
-    narrow: Vec<T>,
+    narrow: Aligned<T>,
     /// `(n, max(3 · width, hidden))`
-    wide: Vec<T>,
+    wide: Aligned<T>,
 }
 
 impl EncoderLayer {
@@ -99,7 +100,7 @@ impl EncoderLayer {
     /// Room for up to `n` windows through [`forward_last`](Self::forward_last).
     pub(crate) fn last_workspace<T: Real>(&self, n: usize) -> EncoderLayerWorkspace<T> {
         EncoderLayerWorkspace {
-            attention: AttentionWorkspace::Last(self.attention.last_workspace(n)),
+            attention: AttentionWorkspace::Last(Box::new(self.attention.last_workspace(n))),
             feed_forward: self.feed_forward.workspace(n),
             norm1: self.norm1.workspace(n * self.attention.lookback),
             norm2: self.norm2.workspace(n),
@@ -112,8 +113,8 @@ impl EncoderLayer {
         let wide = (3 * self.attention.width).max(self.feed_forward.linear1.n_outputs);
         EncoderLayerScratch {
             head: self.attention.head_scratch(),
-            narrow: vec![T::ZERO; tokens * self.attention.width],
-            wide: vec![T::ZERO; tokens * wide],
+            narrow: Aligned::new(T::ZERO, tokens * self.attention.width),
+            wide: Aligned::new(T::ZERO, tokens * wide),
         }
     }
 

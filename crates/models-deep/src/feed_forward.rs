@@ -1,4 +1,5 @@
 use crate::activation::Activation;
+use crate::aligned::Aligned;
 use crate::dropout::Dropout;
 use crate::layout::Layout;
 use crate::linear::Linear;
@@ -17,9 +18,9 @@ pub(crate) struct FeedForward {
 #[derive(Debug)]
 pub(crate) struct FeedForwardWorkspace<T> {
     /// Before the activation: `(n, hidden)`
-    hidden: Vec<T>,
+    hidden: Aligned<T>,
     /// After activation and dropout: `(n, hidden)`
-    active: Vec<T>,
+    active: Aligned<T>,
 }
 
 impl<T> FeedForwardWorkspace<T> {
@@ -44,7 +45,7 @@ impl FeedForward {
 
     /// Room for up to `n` positions.
     pub(crate) fn workspace<T: Real>(&self, n: usize) -> FeedForwardWorkspace<T> {
-        let room = || vec![T::ZERO; n * self.linear1.n_outputs];
+        let room = || Aligned::new(T::ZERO, n * self.linear1.n_outputs);
         FeedForwardWorkspace { hidden: room(), active: room() }
     }
 

@@ -1,12 +1,12 @@
-//! Sums whose order is written out, so that they vectorise: a compiler may not reorder a sum of
-//! floating-point numbers by itself.
+//! Sums and scaled sums of slices, by vectors.
 //!
-//! Everything is `#[inline(always)]`, to be called inside
-//! [`vectorised`](crate::simd::vectorised).
+//! Everything is `#[inline(always)]`, to be called inside [`with_simd`](crate::simd::with_simd).
+
+use pulp::Simd;
 
 use crate::real::Real;
 
-/// Numbers that are worked on at once; one AVX-512 register of `f32`.
+/// A multiple of every register's numbers; an AVX-512 register of `f32` itself.
 pub(crate) const LANES: usize = 16;
 
 /// `n` rounded up to whole lanes.
@@ -14,60 +14,61 @@ pub(crate) fn padded(n: usize) -> usize {
     n.next_multiple_of(LANES)
 }
 
-#[inline(always)]
-fn reduce<T: Real>(mut lanes: [T; LANES], combine: impl Fn(T, T) -> T) -> T {
-    let mut half = LANES / 2;
-    while half > 0 {
-        for i in 0..half {
-            lanes[i] = combine(lanes[i], lanes[i + half]);
-        }
-        half /= 2;
-    }
-    lanes[0]
-}
-
 /// `Σ x`.
 #[inline(always)]
-pub(crate) fn sum<T: Real>(x: &[T]) -> T {
-    let (chunks, rest) = x.as_chunks::<LANES>();
-    let mut lanes = [T::ZERO; LANES];
-    for chunk in chunks {
-        for (lane, &x) in lanes.iter_mut().zip(chunk) {
-            *lane += x;
-        }
-    }
-    rest.iter().fold(reduce(lanes, |a, b| a + b), |sum, &x| sum + x)
+pub(crate) fn sum<S: Simd, T: Real>(simd: S, x: &[T]) -> T {
+    let (vectors, rest) = T::vectors::<S>(x);
+    let zero = T::splat(simd, T::ZERO);
+    let sums = vectors.iter().fold(
+        zero,
+        #[inline(always)]
+        |sum, &x| T::add_vectors(simd, sum, x),
+    );
+    rest.iter().fold(
+        T::total(simd, sums),
+        #[inline(always)]
+        |sum, &x| sum + x,
+    )
 }
 
 /// `Σ a · b`.
 #[inline(always)]
-pub(crate) fn dot<T: Real>(a: &[T], b: &[T]) -> T {
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    let mut lanes = [T::ZERO; LANES];
-    for (a, b) in a.iter().zip(b) {
-        for ((lane, &a), &b) in lanes.iter_mut().zip(a).zip(b) {
-            *lane = a.mul_add(b, *lane);
-        }
+pub(crate) fn dot<S: Simd, T: Real>(simd: S, a: &[T], b: &[T]) -> T {
+    let ((a, a_rest), (b, b_rest)) = (T::vectors::<S>(a), T::vectors::<S>(b));
+    let mut sums = T::splat(simd, T::ZERO);
+    for (&a, &b) in a.iter().zip(b) {
+        sums = T::mul_add_vectors(simd, a, b, sums);
     }
-    let sum = reduce(lanes, |a, b| a + b);
-    a_rest.iter().zip(b_rest).fold(sum, |sum, (&a, &b)| a.mul_add(b, sum))
+    let mut sum = T::total(simd, sums);
+    for (&a, &b) in a_rest.iter().zip(b_rest) {
+        sum += a * b;
+    }
+    sum
 }
 
-/// The largest number; NaN, or any of them, where one is NaN.
+/// `Σ a · b` and `Σ a · b · c`.
 #[inline(always)]
-pub(crate) fn largest<T: Real>(x: &[T]) -> T {
-    let Some(&first) = x.first() else { return T::ZERO };
-    let (chunks, rest) = x.as_chunks::<LANES>();
-    let mut lanes = [first; LANES];
-    for chunk in chunks {
-        for (lane, &x) in lanes.iter_mut().zip(chunk) {
-            *lane = lane.larger(x);
-        }
+pub(crate) fn dots<S: Simd, T: Real>(simd: S, a: &[T], b: &[T], c: &[T]) -> [T; 2] {
+    let ((a, a_rest), (b, b_rest)) = (T::vectors::<S>(a), T::vectors::<S>(b));
+    let (c, c_rest) = T::vectors::<S>(c);
+    let mut sums = [T::splat(simd, T::ZERO); 2];
+    for ((&a, &b), &c) in a.iter().zip(b).zip(c) {
+        let product = T::mul_vectors(simd, a, b);
+        sums[0] = T::add_vectors(simd, sums[0], product);
+        sums[1] = T::mul_add_vectors(simd, product, c, sums[1]);
     }
-    rest.iter().fold(reduce(lanes, Real::larger), |best, &x| best.larger(x))
+    let mut sums = sums.map(
+        #[inline(always)]
+        |sum| T::total(simd, sum),
+    );
+    for ((&a, &b), &c) in a_rest.iter().zip(b_rest).zip(c_rest) {
+        sums[0] += a * b;
+        sums[1] += a * b * c;
+    }
+    sums
 }
 
-/// `out += factor · x`.
+/// `out += factor · x`; inside [`vectorised`](crate::simd::vectorised) too.
 #[inline(always)]
 pub(crate) fn add_scaled<T: Real>(out: &mut [T], factor: T, x: &[T]) {
     for (out, &x) in out.iter_mut().zip(x) {
@@ -75,148 +76,36 @@ pub(crate) fn add_scaled<T: Real>(out: &mut [T], factor: T, x: &[T]) {
     }
 }
 
-/// Rows of a product that are summed side by side, each in registers of its own.
-const ROWS: usize = 4;
-
-/// `out = a · b` for matrices that are too small for the set-up of a general product.
-///
-/// - `out`: `(n, width)`, `width` in whole lanes
-/// - `a`: `(n, depth)`, a row begins every `a_stride` numbers
-/// - `b`: `(depth, width)`
-#[inline(always)]
-pub(crate) fn small_product<T: Real>(
-    out: &mut [T],
-    width: usize,
-    (a, a_stride): (&[T], usize),
-    b: &[T],
-) {
-    let depth = b.len() / width;
-    let mut rows = out.chunks_exact_mut(ROWS * width);
-    let mut done = 0;
-    for out in &mut rows {
-        let a: [&[T]; ROWS] = std::array::from_fn(
-            #[inline(always)]
-            |r| &a[(done + r) * a_stride..][..depth],
-        );
-        tile::<T, ROWS>(
-            out,
-            width,
-            b,
-            #[inline(always)]
-            |k, r| a[r][k],
-        );
-        done += ROWS;
-    }
-    for out in rows.into_remainder().chunks_exact_mut(width) {
-        let a = &a[done * a_stride..][..depth];
-        tile::<T, 1>(
-            out,
-            width,
-            b,
-            #[inline(always)]
-            |k, _| a[k],
-        );
-        done += 1;
-    }
-}
-
-/// `out = aᵀ · b`, as [`small_product`].
-///
-/// - `out`: `(n, width)`, `width` in whole lanes
-/// - `a`: `(depth, a_stride)`, of which the first `n` columns count
-/// - `b`: `(depth, width)`
-#[inline(always)]
-pub(crate) fn small_product_t<T: Real>(
-    out: &mut [T],
-    width: usize,
-    (a, a_stride): (&[T], usize),
-    b: &[T],
-) {
-    let depth = b.len() / width;
-    let a = &a[..depth * a_stride];
-    let mut rows = out.chunks_exact_mut(ROWS * width);
-    let mut done = 0;
-    for out in &mut rows {
-        tile::<T, ROWS>(
-            out,
-            width,
-            b,
-            #[inline(always)]
-            |k, r| a[k * a_stride + done + r],
-        );
-        done += ROWS;
-    }
-    for out in rows.into_remainder().chunks_exact_mut(width) {
-        tile::<T, 1>(
-            out,
-            width,
-            b,
-            #[inline(always)]
-            |k, _| a[k * a_stride + done],
-        );
-        done += 1;
-    }
-}
-
-/// `R` rows of a product, one register of columns after the other.
-#[inline(always)]
-fn tile<T: Real, const R: usize>(
-    out: &mut [T],
-    width: usize,
-    b: &[T],
-    a: impl Fn(usize, usize) -> T,
-) {
-    for column in (0..width).step_by(LANES) {
-        let mut sums = [[T::ZERO; LANES]; R];
-        for (k, b) in b.chunks_exact(width).enumerate() {
-            let Some(b) = b[column..].first_chunk::<LANES>() else { continue };
-            for (r, sums) in sums.iter_mut().enumerate() {
-                let a = a(k, r);
-                for (sum, &b) in sums.iter_mut().zip(b) {
-                    *sum = a.mul_add(b, *sum);
-                }
-            }
-        }
-        for (out, sums) in out.chunks_exact_mut(width).zip(&sums) {
-            out[column..column + LANES].copy_from_slice(sums);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use pulp::WithSimd;
+
     use super::*;
     use crate::gradient_check::noise;
+    use crate::simd::with_simd;
+
+    struct Sums<'a>(&'a [f64], &'a [f64], &'a [f64]);
+
+    impl WithSimd for Sums<'_> {
+        type Output = [f64; 4];
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) -> [f64; 4] {
+            let Self(a, b, c) = self;
+            let [ab, abc] = dots(simd, a, b, c);
+            [sum(simd, a), dot(simd, a, b), ab, abc]
+        }
+    }
 
     #[test]
     fn sums_agree_with_plain_ones_at_every_length() {
-        for n in 1..70 {
-            let (a, b) = (noise(n as u64, n), noise(100 + n as u64, n));
-            let plain: f64 = a.iter().zip(&b).map(|(a, b)| a * b).sum();
-            assert!((dot(&a, &b) - plain).abs() < 1e-12);
-            assert!((sum(&a) - a.iter().sum::<f64>()).abs() < 1e-12);
-            assert_eq!(largest(&a), a.iter().copied().fold(f64::MIN, f64::max));
-        }
-    }
-
-    #[test]
-    fn small_products_agree_with_plain_ones() {
-        for (n, depth, width) in [(1, 1, 16), (4, 3, 32), (7, 5, 16), (9, 2, 48)] {
-            let stride = n.max(depth) + 2;
-            let (a, b) = (noise(1, stride * stride), noise(2, depth * width));
-            let (mut plain, mut transposed) = (vec![9.0; n * width], vec![9.0; n * width]);
-            small_product(&mut plain, width, (&a, stride), &b);
-            small_product_t(&mut transposed, width, (&a, stride), &b);
-            for i in 0..n {
-                for j in 0..width {
-                    let product = |a: &dyn Fn(usize) -> f64| -> f64 {
-                        (0..depth).map(|k| a(k) * b[k * width + j]).sum()
-                    };
-                    let wanted = product(&|k| a[i * stride + k]);
-                    assert!((plain[i * width + j] - wanted).abs() < 1e-12);
-                    let wanted = product(&|k| a[k * stride + i]);
-                    assert!((transposed[i * width + j] - wanted).abs() < 1e-12);
-                }
+        for n in 0..70 {
+            let [a, b, c] = [1, 2, 3].map(|seed| noise(seed, n));
+            let ab: f64 = a.iter().zip(&b).map(|(a, b)| a * b).sum();
+            let abc: f64 = a.iter().zip(&b).zip(&c).map(|((a, b), c)| a * b * c).sum();
+            let wanted = [a.iter().sum(), ab, ab, abc];
+            for (sum, wanted) in with_simd(Sums(&a, &b, &c)).into_iter().zip(wanted) {
+                assert!((sum - wanted).abs() < 1e-12, "{n}: {sum} {wanted}");
             }
         }
     }

@@ -1,9 +1,12 @@
+use pulp::{Simd, WithSimd};
+
+use crate::aligned::Aligned;
 use crate::attention::SelfAttention;
 use crate::dropout::Dropout;
-use crate::lanes::{add_scaled, dot, largest, sum};
+use crate::lanes::{add_scaled, dot};
 use crate::matrix::{Matrix, MatrixMut, Write, product};
 use crate::real::Real;
-use crate::simd::vectorised;
+use crate::simd::{vectorised, with_simd};
 
 /// What [`SelfAttention`] of the last position alone leaves for its backward pass, for `n` windows.
 ///
@@ -14,25 +17,25 @@ use crate::simd::vectorised;
 #[derive(Debug)]
 pub(crate) struct LastAttentionWorkspace<T> {
     /// Queries: `(n, width)`
-    queries: Vec<T>,
+    queries: Aligned<T>,
     /// `Wₖᵀ q`, scaled: `(n, n_heads, width)`
-    asked: Vec<T>,
+    asked: Aligned<T>,
     /// `(n, n_heads, lookback)`
-    shares: Vec<T>,
+    shares: Aligned<T>,
     /// Shares that dropout has left, as `shares`
-    kept: Vec<T>,
+    kept: Aligned<T>,
     /// `Σ p x`: `(n, n_heads, width)`
-    mixed: Vec<T>,
+    mixed: Aligned<T>,
     /// `Σ p`, which is 1 but for dropout: `(n, n_heads)`
-    totals: Vec<T>,
+    totals: Aligned<T>,
     /// `(n, width)`
-    context: Vec<T>,
+    context: Aligned<T>,
     /// Derivatives by `mixed`, then by `asked`
-    d_mixed: Vec<T>,
+    d_mixed: Aligned<T>,
     /// Derivative by `totals`
-    d_totals: Vec<T>,
+    d_totals: Aligned<T>,
     /// Derivatives by shares and scores, as `shares`
-    d_shares: Vec<T>,
+    d_shares: Aligned<T>,
 }
 
 impl<T> LastAttentionWorkspace<T> {
@@ -45,7 +48,7 @@ impl<T> LastAttentionWorkspace<T> {
 impl SelfAttention {
     /// Room for up to `n` windows.
     pub(crate) fn last_workspace<T: Real>(&self, n: usize) -> LastAttentionWorkspace<T> {
-        let room = |width: usize| vec![T::ZERO; n * width];
+        let room = |width: usize| Aligned::new(T::ZERO, n * width);
         let (heads, all) = (self.n_heads * self.width, self.n_heads * self.lookback);
         LastAttentionWorkspace {
             queries: room(self.width),
@@ -98,7 +101,7 @@ impl SelfAttention {
         }
         self.mix(inputs, kept, mixed);
         for (total, kept) in totals.iter_mut().zip(kept.chunks_exact(self.lookback)) {
-            *total = sum(kept);
+            *total = kept.iter().copied().sum();
         }
 
         for h in 0..heads {
@@ -167,7 +170,8 @@ impl SelfAttention {
                     for h in 0..heads {
                         let columns = h * part..(h + 1) * part;
                         add_scaled(&mut d_bias[columns.clone()], totals[h], &d[columns.clone()]);
-                        d_totals[h] = dot(&d[columns.clone()], &b_value[columns]);
+                        let numbers = d[columns.clone()].iter().zip(&b_value[columns]);
+                        d_totals[h] = numbers.map(|(&d, &bias)| d * bias).sum();
                     }
                 }
             },
@@ -267,21 +271,7 @@ impl SelfAttention {
 
     /// `scores = asked · inputs`, for every window, head and position.
     fn scores<T: Real>(&self, inputs: &[T], asked: &[T], scores: &mut [T]) {
-        let windows = inputs.chunks_exact(self.lookback * self.width);
-        let asked = asked.chunks_exact(self.n_heads * self.width);
-        let scores = scores.chunks_exact_mut(self.n_heads * self.lookback);
-        vectorised(
-            #[inline(always)]
-            || {
-                for ((inputs, asked), scores) in windows.zip(asked).zip(scores) {
-                    for (t, input) in inputs.chunks_exact(self.width).enumerate() {
-                        for (h, asked) in asked.chunks_exact(self.width).enumerate() {
-                            scores[h * self.lookback + t] = dot(asked, input);
-                        }
-                    }
-                }
-            },
-        );
+        with_simd(Scores { attention: self, inputs, asked, scores });
     }
 
     /// `mixed = Σ shares · inputs`, for every window and head.
@@ -326,6 +316,34 @@ impl SelfAttention {
     }
 }
 
+struct Scores<'a, T> {
+    attention: &'a SelfAttention,
+    inputs: &'a [T],
+    asked: &'a [T],
+    scores: &'a mut [T],
+}
+
+impl<T: Real> WithSimd for Scores<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let &SelfAttention { width, n_heads, lookback, .. } = self.attention;
+        let windows = self
+            .inputs
+            .chunks_exact(lookback * width)
+            .zip(self.asked.chunks_exact(n_heads * width))
+            .zip(self.scores.chunks_exact_mut(n_heads * lookback));
+        for ((inputs, asked), scores) in windows {
+            for (t, input) in inputs.chunks_exact(width).enumerate() {
+                for (h, asked) in asked.chunks_exact(width).enumerate() {
+                    scores[h * lookback + t] = dot(simd, asked, input);
+                }
+            }
+        }
+    }
+}
+
 /// Every row becomes positive with sum 1; its largest score is taken away first, so nothing
 /// overflows.
 fn softmax_of_rows<T: Real>(scores: &mut [T], width: usize) {
@@ -333,12 +351,13 @@ fn softmax_of_rows<T: Real>(scores: &mut [T], width: usize) {
         #[inline(always)]
         || {
             for row in scores.chunks_exact_mut(width) {
-                let largest = largest(row);
+                let lowest = T::from_f64(f64::NEG_INFINITY);
+                let largest = row.iter().fold(lowest, |best, &x| x.larger(best));
                 row.iter_mut().for_each(
                     #[inline(always)]
                     |x| *x = (*x - largest).exp(),
                 );
-                let inverse = T::ONE / sum(row);
+                let inverse = T::ONE / row.iter().copied().sum();
                 row.iter_mut().for_each(
                     #[inline(always)]
                     |x| *x *= inverse,
@@ -354,7 +373,7 @@ fn softmax_backward<T: Real>(d: &mut [T], shares: &[T], width: usize) {
         #[inline(always)]
         || {
             for (d, shares) in d.chunks_exact_mut(width).zip(shares.chunks_exact(width)) {
-                let mean = dot(d, shares);
+                let mean = d.iter().zip(shares).map(|(&d, &share)| d * share).sum::<T>();
                 for (d, &share) in d.iter_mut().zip(shares) {
                     *d = share * (*d - mean);
                 }

@@ -1,9 +1,12 @@
 use std::ops::Range;
 
-use crate::lanes::{dot, sum};
+use pulp::{Simd, WithSimd};
+
+use crate::aligned::Aligned;
+use crate::lanes::{dot, dots, sum};
 use crate::layout::{Init, Layout};
 use crate::real::Real;
-use crate::simd::vectorised;
+use crate::simd::with_simd;
 
 /// Keeps a constant row finite; `PyTorch`'s.
 const EPSILON: f64 = 1e-5;
@@ -23,11 +26,11 @@ pub(crate) struct LayerNorm {
 #[derive(Debug)]
 pub(crate) struct LayerNormWorkspace<T> {
     /// `(n, width)`
-    normalised: Vec<T>,
+    normalised: Aligned<T>,
     /// `(n,)`
-    inverse_deviations: Vec<T>,
+    inverse_deviations: Aligned<T>,
     /// `(n, width)`
-    pub(crate) outputs: Vec<T>,
+    pub(crate) outputs: Aligned<T>,
 }
 
 impl LayerNorm {
@@ -41,9 +44,9 @@ impl LayerNorm {
     /// Room for up to `n` rows.
     pub(crate) fn workspace<T: Real>(&self, n: usize) -> LayerNormWorkspace<T> {
         LayerNormWorkspace {
-            normalised: vec![T::ZERO; n * self.width],
-            inverse_deviations: vec![T::ZERO; n],
-            outputs: vec![T::ZERO; n * self.width],
+            normalised: Aligned::new(T::ZERO, n * self.width),
+            inverse_deviations: Aligned::new(T::ZERO, n),
+            outputs: Aligned::new(T::ZERO, n * self.width),
         }
     }
 
@@ -56,31 +59,13 @@ impl LayerNorm {
         inputs: &[T],
         workspace: &mut LayerNormWorkspace<T>,
     ) {
-        let (scale, shift) = (&weights[self.weight.clone()], &weights[self.bias.clone()]);
-        let rows = inputs
-            .chunks_exact(self.width)
-            .zip(workspace.normalised.chunks_exact_mut(self.width))
-            .zip(workspace.outputs.chunks_exact_mut(self.width))
-            .zip(&mut workspace.inverse_deviations);
-        vectorised(
-            #[inline(always)]
-            || {
-                let n = T::from_f64(1.0 / self.width as f64);
-                for (((input, normalised), output), inverse) in rows {
-                    let mean = sum(input) * n;
-                    for (normalised, &x) in normalised.iter_mut().zip(input) {
-                        *normalised = x - mean;
-                    }
-                    let variance = dot(normalised, normalised) * n;
-                    *inverse = T::ONE / (variance + T::from_f64(EPSILON)).sqrt();
-                    let columns = normalised.iter_mut().zip(output).zip(scale).zip(shift);
-                    for (((normalised, output), &scale), &shift) in columns {
-                        *normalised *= *inverse;
-                        *output = normalised.mul_add(scale, shift);
-                    }
-                }
-            },
-        );
+        with_simd(Forward {
+            norm: self,
+            scale: &weights[self.weight.clone()],
+            shift: &weights[self.bias.clone()],
+            inputs,
+            workspace,
+        });
     }
 
     /// Adds the derivative by the inputs to `d_inputs` and those by scales and shifts to
@@ -95,53 +80,92 @@ impl LayerNorm {
         d_inputs: &mut [T],
         gradients: &mut [T],
     ) {
-        let scale = &weights[self.weight.clone()];
         // The two lie one behind the other: see `new`.
         let (d_scale, d_shift) =
             gradients[self.weight.start..self.bias.end].split_at_mut(self.width);
-        let rows = d_outputs
-            .chunks_exact(self.width)
-            .zip(d_inputs.chunks_exact_mut(self.width))
-            .zip(workspace.normalised.chunks_exact(self.width))
-            .zip(&workspace.inverse_deviations);
-        vectorised(
-            #[inline(always)]
-            || {
-                let n = T::from_f64(1.0 / self.width as f64);
-                for (((d_output, d_input), normalised), &inverse) in rows {
-                    let columns = d_output.iter().zip(normalised);
-                    let sums = columns.zip(d_scale.iter_mut().zip(d_shift.iter_mut()));
-                    for ((&d, &x), (d_scale, d_shift)) in sums {
-                        *d_scale = d.mul_add(x, *d_scale);
-                        *d_shift += d;
-                    }
-                    // d · scale has these means, plain and times the normalised numbers.
-                    let mean = dot(d_output, scale) * n;
-                    let product = dot3(d_output, scale, normalised) * n;
-                    let columns = d_input.iter_mut().zip(d_output).zip(scale).zip(normalised);
-                    for (((d_input, &d), &scale), &x) in columns {
-                        *d_input += inverse * (d * scale - mean - x * product);
-                    }
-                }
-            },
-        );
+        let scale = &weights[self.weight.clone()];
+        with_simd(Backward { norm: self, scale, d_outputs, workspace, d_inputs, d_scale, d_shift });
     }
 }
 
-/// `Σ a · b · c`.
-#[inline(always)]
-fn dot3<T: Real>(a: &[T], b: &[T], c: &[T]) -> T {
-    use crate::lanes::{LANES, sum};
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    let (c, c_rest) = c.as_chunks::<LANES>();
-    let mut lanes = [T::ZERO; LANES];
-    for ((a, b), c) in a.iter().zip(b).zip(c) {
-        for (((lane, &a), &b), &c) in lanes.iter_mut().zip(a).zip(b).zip(c) {
-            *lane = (a * b).mul_add(c, *lane);
+struct Forward<'a, T> {
+    norm: &'a LayerNorm,
+    scale: &'a [T],
+    shift: &'a [T],
+    inputs: &'a [T],
+    workspace: &'a mut LayerNormWorkspace<T>,
+}
+
+impl<T: Real> WithSimd for Forward<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { norm: &LayerNorm { width, .. }, scale, shift, inputs, workspace } = self;
+        let rows = inputs
+            .chunks_exact(width)
+            .zip(workspace.normalised.chunks_exact_mut(width))
+            .zip(workspace.outputs.chunks_exact_mut(width))
+            .zip(workspace.inverse_deviations.iter_mut());
+        let n = T::from_f64(1.0 / width as f64);
+        for (((input, normalised), output), inverse) in rows {
+            let mean = sum(simd, input) * n;
+            for (normalised, &x) in normalised.iter_mut().zip(input) {
+                *normalised = x - mean;
+            }
+            let variance = dot(simd, normalised, normalised) * n;
+            *inverse = T::ONE / (variance + T::from_f64(EPSILON)).sqrt();
+            let columns = normalised.iter_mut().zip(output).zip(scale).zip(shift);
+            for (((normalised, output), &scale), &shift) in columns {
+                *normalised *= *inverse;
+                *output = *normalised * scale + shift;
+            }
         }
     }
-    let rest = a_rest.iter().zip(b_rest).zip(c_rest);
-    rest.fold(sum(&lanes), |sum, ((&a, &b), &c)| (a * b).mul_add(c, sum))
+}
+
+struct Backward<'a, T> {
+    norm: &'a LayerNorm,
+    scale: &'a [T],
+    d_outputs: &'a [T],
+    workspace: &'a LayerNormWorkspace<T>,
+    d_inputs: &'a mut [T],
+    d_scale: &'a mut [T],
+    d_shift: &'a mut [T],
+}
+
+impl<T: Real> WithSimd for Backward<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { norm: &LayerNorm { width, .. }, scale, d_scale, d_shift, .. } = self;
+        let rows = self
+            .d_outputs
+            .chunks_exact(width)
+            .zip(self.d_inputs.chunks_exact_mut(width))
+            .zip(self.workspace.normalised.chunks_exact(width))
+            .zip(&*self.workspace.inverse_deviations);
+        let n = T::from_f64(1.0 / width as f64);
+        for (((d_output, d_input), normalised), &inverse) in rows {
+            let columns = d_output.iter().zip(normalised);
+            let sums = columns.zip(d_scale.iter_mut().zip(d_shift.iter_mut()));
+            for ((&d, &x), (d_scale, d_shift)) in sums {
+                *d_scale += d * x;
+                *d_shift += d;
+            }
+            // The means of d · scale, plain and times the normalised numbers.
+            let means = dots(simd, d_output, scale, normalised);
+            let [mean, product] = means.map(
+                #[inline(always)]
+                |sum| sum * n,
+            );
+            let columns = d_input.iter_mut().zip(d_output).zip(scale).zip(normalised);
+            for (((d_input, &d), &scale), &x) in columns {
+                *d_input += inverse * (d * scale - mean - x * product);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -173,7 +197,7 @@ mod tests {
         let norm = LayerNorm::new(&mut layout, "norm", 3);
         let mut workspace = norm.workspace(1);
         norm.forward(&[1.0_f32, 2.0, 3.0, 4.0, 5.0, 6.0], &[7e8; 3], &mut workspace);
-        assert_eq!(workspace.outputs, [4.0, 5.0, 6.0]);
+        assert_eq!(*workspace.outputs, [4.0, 5.0, 6.0]);
     }
 
     #[test]

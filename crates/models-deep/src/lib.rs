@@ -37,12 +37,14 @@ mod real;
 mod samples;
 mod scaling;
 mod simd;
+mod small_product;
 #[cfg(feature = "tch")]
 mod torch;
 mod train;
 mod training_params;
 mod transformer_network;
 mod transformer_params;
+mod vectors;
 mod weights_file;
 mod with_latents;
 

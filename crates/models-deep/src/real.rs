@@ -2,6 +2,8 @@ use std::fmt::Debug;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
+use crate::vectors::Vectors;
+
 /// A number that the layers compute with: `f32` in use, `f64` where tests differentiate by finite
 /// differences.
 ///
@@ -23,6 +25,7 @@ pub trait Real:
     + SubAssign
     + MulAssign
     + Sum
+    + Vectors
 {
     const ZERO: Self;
     const ONE: Self;

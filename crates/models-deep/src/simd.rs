@@ -1,6 +1,6 @@
 use std::sync::LazyLock;
 
-use pulp::Arch;
+use pulp::{Arch, WithSimd};
 
 static ARCH: LazyLock<Arch> = LazyLock::new(Arch::new);
 
@@ -9,5 +9,11 @@ static ARCH: LazyLock<Arch> = LazyLock::new(Arch::new);
 /// The closure and everything it calls must be `#[inline(always)]` to be compiled with it.
 #[inline]
 pub(crate) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
+    ARCH.dispatch(work)
+}
+
+/// Runs an operation that is written with vectors, compiled for the widest that this processor has.
+#[inline]
+pub(crate) fn with_simd<W: WithSimd>(work: W) -> W::Output {
     ARCH.dispatch(work)
 }

@@ -1,6 +1,7 @@
 use std::ops::Range;
 
 use crate::activation::Activation;
+use crate::aligned::Aligned;
 use crate::dropout::Dropout;
 use crate::encoder_layer::{EncoderLayer, EncoderLayerScratch, EncoderLayerWorkspace};
 use crate::layer_norm::{LayerNorm, LayerNormWorkspace};
@@ -53,14 +54,14 @@ pub struct TransformerNetwork {
 #[derive(Debug)]
 pub struct TransformerWorkspace<T> {
     /// What goes through the layers, then its derivative: `(n, lookback, d_model)`
-    stream: Vec<T>,
+    stream: Aligned<T>,
     /// The same behind the last layer: `(n, d_model)`
-    last: Vec<T>,
+    last: Aligned<T>,
     layers: Vec<EncoderLayerWorkspace<T>>,
     last_layer: EncoderLayerWorkspace<T>,
     norm: LayerNormWorkspace<T>,
     /// `(n, d_model)`
-    d_norm: Vec<T>,
+    d_norm: Aligned<T>,
     scratch: EncoderLayerScratch<T>,
 }
 
@@ -126,12 +127,12 @@ impl Network for TransformerNetwork {
     fn workspace<T: Real>(&self, capacity: usize) -> TransformerWorkspace<T> {
         let width = self.d_model();
         TransformerWorkspace {
-            stream: vec![T::ZERO; capacity * self.lookback * width],
-            last: vec![T::ZERO; capacity * width],
+            stream: Aligned::new(T::ZERO, capacity * self.lookback * width),
+            last: Aligned::new(T::ZERO, capacity * width),
             layers: self.layers.iter().map(|layer| layer.workspace(capacity)).collect(),
             last_layer: self.last_layer.last_workspace(capacity),
             norm: self.norm.workspace(capacity),
-            d_norm: vec![T::ZERO; capacity * width],
+            d_norm: Aligned::new(T::ZERO, capacity * width),
             scratch: self.last_layer.scratch(capacity),
         }
     }
