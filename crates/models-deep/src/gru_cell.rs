@@ -169,7 +169,7 @@ pub(crate) fn transpose<T: Copy>(from: &[T], n_cols: usize, to: &mut [T], stride
     }
 }
 
-/// `to += from`.
+/// `to += from`, as far as the shorter goes.
 pub(crate) fn add<T: Real>(to: &mut [T], from: &[T]) {
     vectorised(
         #[inline(always)]

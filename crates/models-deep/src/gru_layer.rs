@@ -6,6 +6,17 @@ use crate::layout::{Init, Layout};
 use crate::matrix::{Matrix, MatrixMut, Write, product};
 use crate::real::Real;
 
+/// The gates' places in `PyTorch`'s weights.
+const R: usize = 0;
+const Z: usize = 1;
+const N: usize = 2;
+
+/// Gates that inputs reach, in the order in which they lie here.
+const BY_INPUT: [usize; 3] = [N, R, Z];
+
+/// Gates that the state reaches, in the order in which they lie here.
+const BY_STATE: [usize; 3] = [R, Z, N];
+
 /// One layer of gated recurrent units, all time steps of a batch at once.
 ///
 /// With `x` the step's input and `h` the state before it:
@@ -138,30 +149,22 @@ impl GruLayer {
     /// Lays the weights out for the forward pass.
     fn prepare<T: Real>(&self, weights: &[T], workspace: &mut LayerWorkspace<T>) {
         let (size, width) = (self.hidden_size, self.width);
-        let [r, z, n] = [0, 1, 2];
-        let input = &weights[self.weight_ih.clone()];
-        for (gate, place) in [(n, 0), (r, 1), (z, 2)] {
-            let from = &input[gate * size * self.n_inputs..][..size * self.n_inputs];
-            let to = &mut workspace.input_weights[place * width..];
-            gru_cell::transpose(from, self.n_inputs, to, 3 * width);
-        }
-        let state = &weights[self.weight_hh.clone()];
-        for gate in [r, z, n] {
-            let from = &state[gate * size * size..][..size * size];
-            gru_cell::transpose(
-                from,
-                size,
-                &mut workspace.state_weights[gate * width..],
-                3 * width,
-            );
-        }
+        let lay = |weights: &[T], n_cols: usize, gates: [usize; 3], to: &mut [T]| {
+            for (place, gate) in gates.into_iter().enumerate() {
+                let from = &weights[gate * size * n_cols..][..size * n_cols];
+                gru_cell::transpose(from, n_cols, &mut to[place * width..], 3 * width);
+            }
+        };
+        let (input, state) = (&weights[self.weight_ih.clone()], &weights[self.weight_hh.clone()]);
+        lay(input, self.n_inputs, BY_INPUT, &mut workspace.input_weights);
+        lay(state, size, BY_STATE, &mut workspace.state_weights);
         let (bias_ih, bias_hh) = (&weights[self.bias_ih.clone()], &weights[self.bias_hh.clone()]);
         for i in 0..size {
             let bias = &mut workspace.bias;
-            bias[i] = bias_ih[n * size + i];
-            bias[width + i] = bias_ih[r * size + i] + bias_hh[r * size + i];
-            bias[2 * width + i] = bias_ih[z * size + i] + bias_hh[z * size + i];
-            bias[3 * width + i] = bias_hh[n * size + i];
+            bias[i] = bias_ih[N * size + i];
+            bias[width + i] = bias_ih[R * size + i] + bias_hh[R * size + i];
+            bias[2 * width + i] = bias_ih[Z * size + i] + bias_hh[Z * size + i];
+            bias[3 * width + i] = bias_hh[N * size + i];
         }
     }
 
@@ -220,26 +223,45 @@ impl GruLayer {
         backward: &mut BackwardWorkspace<T>,
         gradients: &mut [T],
     ) {
-        let Sequences { steps, batch, .. } = inputs;
-        let (size, width, rows) = (self.hidden_size, self.width, steps * batch);
-        let BackwardWorkspace { d_state, d_sequence, state_weights, d_weights, d_bias } = backward;
-        let gates = &mut workspace.gates[..rows * 4 * width];
+        self.go_back_in_time(weights, inputs, workspace, backward);
+        self.add_gradients(inputs, workspace, backward, gradients);
+        if !self.is_first {
+            let rows = inputs.steps * inputs.batch;
+            let weights = Matrix::new(&workspace.input_weights, self.n_inputs, 3 * self.width);
+            let d = Matrix::strided(&workspace.gates, rows, 3 * self.width, 4 * self.width);
+            let to = &mut backward.d_sequence;
+            let to = MatrixMut::strided(to, rows, self.n_inputs, self.width);
+            product(to, Write::Replace, d, weights.t());
+        }
+    }
+
+    /// Replaces the gates of all steps by the loss's derivatives.
+    fn go_back_in_time<T: Real>(
+        &self,
+        weights: &[T],
+        Sequences { steps, batch, .. }: Sequences<'_, T>,
+        workspace: &mut LayerWorkspace<T>,
+        backward: &mut BackwardWorkspace<T>,
+    ) {
+        let (size, width) = (self.hidden_size, self.width);
+        let BackwardWorkspace { d_state, d_sequence, state_weights, .. } = backward;
+        let LayerWorkspace { gates, states, .. } = workspace;
+        let places = state_weights.chunks_exact_mut(width * width);
+        let places = places.flat_map(|gate| gate.chunks_exact_mut(width).take(size));
+        let rows = weights[self.weight_hh.clone()].chunks_exact(size);
+        places.zip(rows).for_each(|(to, from)| to[..size].copy_from_slice(from));
         let d_state = &mut d_state[..batch * width];
         if !self.is_last {
             d_state.fill(T::ZERO);
         }
-        let state = weights[self.weight_hh.clone()].chunks_exact(size);
-        let places = state_weights
-            .chunks_exact_mut(width * width)
-            .flat_map(|g| g.chunks_exact_mut(width).take(size));
-        places.zip(state).for_each(|(to, from)| to[..size].copy_from_slice(from));
-        for (step, gates) in gates.chunks_exact_mut(batch * 4 * width).enumerate().rev() {
+        let gates = gates.chunks_exact_mut(batch * 4 * width).take(steps);
+        for (step, gates) in gates.enumerate().rev() {
             if !self.is_last {
                 gru_cell::add(d_state, &d_sequence[step * batch * width..][..batch * width]);
             }
             let before = match step {
                 0 => &[],
-                _ => &workspace.states[(step - 1) * batch * width..][..batch * width],
+                _ => &states[(step - 1) * batch * width..][..batch * width],
             };
             gru_cell::backward(width, gates, before, d_state);
             if step > 0 {
@@ -251,50 +273,54 @@ impl GruLayer {
                 );
             }
         }
-        let gates = &*gates;
-        let inputs = Matrix::strided(inputs.data, rows, self.n_inputs, inputs.stride);
-        let d_input_weights = &mut d_weights[..3 * width * self.n_inputs];
-        let d = Matrix::strided(gates, rows, 3 * width, 4 * width);
+    }
+
+    /// Adds the gradients of all weights: sums over windows and steps, each one matrix product.
+    fn add_gradients<T: Real>(
+        &self,
+        inputs: Sequences<'_, T>,
+        workspace: &LayerWorkspace<T>,
+        backward: &mut BackwardWorkspace<T>,
+        gradients: &mut [T],
+    ) {
+        let (size, width, n_inputs) = (self.hidden_size, self.width, self.n_inputs);
+        let rows = inputs.steps * inputs.batch;
+        let gates = &workspace.gates[..rows * 4 * width];
+        let BackwardWorkspace { d_weights, d_bias, .. } = backward;
+
+        let d_input_weights = &mut d_weights[..3 * width * n_inputs];
         product(
-            MatrixMut::new(d_input_weights, 3 * width, self.n_inputs),
+            MatrixMut::new(d_input_weights, 3 * width, n_inputs),
             Write::Replace,
-            d.t(),
-            inputs,
+            Matrix::strided(gates, rows, 3 * width, 4 * width).t(),
+            Matrix::strided(inputs.data, rows, n_inputs, inputs.stride),
         );
         let to = &mut gradients[self.weight_ih.clone()];
-        for (gate, place) in [(2, 0), (0, 1), (1, 2)] {
-            let n = size * self.n_inputs;
-            gru_cell::add(
-                &mut to[gate * n..][..n],
-                &d_input_weights[place * width * self.n_inputs..][..n],
-            );
+        for (gate, from) in BY_INPUT.into_iter().zip(d_input_weights.chunks_exact(width * n_inputs))
+        {
+            gru_cell::add(&mut to[gate * size * n_inputs..][..size * n_inputs], from);
         }
-        if steps > 1 {
-            let d_state_weights = &mut d_weights[..3 * width * width];
-            let rows = rows - batch;
-            product(
-                MatrixMut::new(d_state_weights, 3 * width, width),
-                Write::Replace,
-                Matrix::strided(&gates[batch * 4 * width + width..], rows, 3 * width, 4 * width)
-                    .t(),
-                Matrix::new(&workspace.states, rows, width),
-            );
-            let to = gradients[self.weight_hh.clone()].chunks_exact_mut(size);
-            let from = d_state_weights
-                .chunks_exact(width * width)
-                .flat_map(|g| g.chunks_exact(width).take(size));
-            to.zip(from).for_each(|(to, from)| gru_cell::add(to, &from[..size]));
-        }
+
+        // The first step starts from zeros: its state weights had no part.
+        let rows = rows - inputs.batch;
+        let d_state_weights = &mut d_weights[..3 * width * width];
+        let later = &gates[gates.len() - rows * 4 * width..];
+        product(
+            MatrixMut::new(d_state_weights, 3 * width, width),
+            Write::Replace,
+            Matrix::strided(later.get(width..).unwrap_or(&[]), rows, 3 * width, 4 * width).t(),
+            Matrix::new(&workspace.states, rows, width),
+        );
+        let to = gradients[self.weight_hh.clone()].chunks_exact_mut(size);
+        let from = d_state_weights.chunks_exact(width * width);
+        let from = from.flat_map(|gate| gate.chunks_exact(width).take(size));
+        to.zip(from).for_each(|(to, from)| gru_cell::add(to, from));
+
         gru_cell::sum_rows(gates, d_bias);
+        // Here n comes first and q last.
         for (range, places) in [(&self.bias_ih, [1, 2, 0]), (&self.bias_hh, [1, 2, 3])] {
             let to = gradients[range.clone()].chunks_exact_mut(size);
-            to.zip(places)
-                .for_each(|(to, place)| gru_cell::add(to, &d_bias[place * width..][..size]));
-        }
-        if !self.is_first {
-            let input_weights = Matrix::new(&workspace.input_weights, self.n_inputs, 3 * width);
-            let to = MatrixMut::strided(d_sequence, rows, self.n_inputs, width);
-            product(to, Write::Replace, d, input_weights.t());
+            to.zip(places).for_each(|(to, place)| gru_cell::add(to, &d_bias[place * width..]));
         }
     }
 }

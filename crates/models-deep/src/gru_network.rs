@@ -108,6 +108,9 @@ impl Network for GruNetwork {
         outputs: &mut [T],
     ) {
         let batch = outputs.len();
+        if batch == 0 {
+            return;
+        }
         let GruWorkspace { layers, dropped, last, .. } = workspace;
         for (k, layer) in self.layers.iter().enumerate() {
             let (below, at) = layers.split_at_mut(k);
@@ -141,6 +144,9 @@ impl Network for GruNetwork {
         gradients: &mut [T],
     ) {
         let (batch, size) = (d_outputs.len(), self.head.n_inputs);
+        if batch == 0 {
+            return;
+        }
         let GruWorkspace { layers, dropped, last, d_last, backward } = workspace;
         let (last, d_last) = (&last[..batch * size], &mut d_last[..batch * size]);
         self.head.backward_weights(last, d_outputs, gradients);
@@ -186,7 +192,7 @@ impl GruNetwork {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gradient_check::{check_network, noise};
+    use crate::gradient_check::{check_network, noise, worst_error};
 
     /// `PyTorch`'s formulas, one window, number by number.
     fn plain(network: &GruNetwork, weights: &[f64], window: &[f64]) -> f64 {
@@ -324,6 +330,33 @@ mod tests {
     }
 
     #[test]
+    fn a_single_step_has_gradients_by_all_but_the_state_weights() {
+        for (layers, batch) in [(1, 1), (2, 1), (3, 3)] {
+            let network = GruNetwork::new(3, 1, 5, layers, 0.0);
+            let weights = weights_of(&network);
+            let inputs = noise(2, batch * 3);
+            let pull = noise(3, batch);
+            let mut workspace = network.workspace::<f64>(batch);
+            let mut outputs = vec![0.0; batch];
+            let mut loss = |weights: &[f64]| {
+                network.forward(weights, &inputs, None, &mut workspace, &mut outputs);
+                outputs.iter().zip(&pull).map(|(y, p)| y * p).sum::<f64>()
+            };
+            loss(&weights);
+            let mut gradients = vec![0.0; weights.len()];
+            let (mut used, mut outputs) = (network.workspace::<f64>(batch), vec![0.0; batch]);
+            network.forward(&weights, &inputs, None, &mut used, &mut outputs);
+            network.backward(&weights, &inputs, None, &pull, &mut used, &mut gradients);
+            let worst = worst_error(&weights, &gradients, &mut loss);
+            assert!(worst < 1e-6, "{worst:e}");
+            for p in network.layout().parameters() {
+                let moved = gradients[p.range.clone()].iter().any(|&g| g != 0.0);
+                assert_eq!(moved, !p.name.contains("weight_hh"), "{}", p.name);
+            }
+        }
+    }
+
+    #[test]
     fn other_windows_change_nothing() {
         let network = GruNetwork::new(6, 5, 20, 2, 0.5);
         let weights: Vec<f32> = network.layout().draw(1);
@@ -343,6 +376,17 @@ mod tests {
         let [first, second] = outputs;
         assert_eq!(first[4].to_bits(), second[4].to_bits());
         assert!((0..11).all(|b| b == 4 || first[b] != second[b]));
+    }
+
+    #[test]
+    fn no_windows_are_no_work() {
+        let network = GruNetwork::new(3, 4, 6, 2, 0.5);
+        let weights = weights_of(&network);
+        let mut workspace = network.workspace::<f64>(2);
+        let mut gradients = vec![0.0; weights.len()];
+        network.forward(&weights, &[], None, &mut workspace, &mut []);
+        network.backward(&weights, &[], None, &[], &mut workspace, &mut gradients);
+        assert!(gradients.iter().all(|&g| g == 0.0));
     }
 
     #[test]
