@@ -170,3 +170,142 @@ impl<T> SelfAttentionWorkspace<T> {
         &self.context
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gradient_check::{check_layer, noise};
+
+    const SHAPES: [[usize; 3]; 5] = [[4, 2, 1], [6, 2, 5], [6, 1, 3], [4, 4, 17], [16, 1, 4]];
+
+    /// Both ways to compute attention, with the projection behind it.
+    fn outputs(
+        attention: &SelfAttention,
+        weights: &[f64],
+        inputs: &[f64],
+        dropout: Option<(Dropout, u64)>,
+        last: bool,
+    ) -> Vec<f64> {
+        let mut outputs = vec![0.0; inputs.len() / if last { attention.lookback } else { 1 }];
+        let n = inputs.len() / (attention.lookback * attention.width);
+        if last {
+            let mut workspace = attention.last_workspace(n);
+            attention.forward_last(weights, inputs, dropout, &mut workspace);
+            let context = &workspace.context()[..outputs.len()];
+            attention.out_proj.forward(weights, context, &mut outputs);
+        } else {
+            let mut workspace = attention.workspace(n);
+            let mut scratch = attention.head_scratch();
+            attention.forward(weights, inputs, dropout, &mut workspace, &mut scratch);
+            let context = &workspace.context()[..outputs.len()];
+            attention.out_proj.forward(weights, context, &mut outputs);
+        }
+        outputs
+    }
+
+    fn made(shape: [usize; 3]) -> (SelfAttention, Vec<f64>, Vec<f64>) {
+        let mut layout = Layout::default();
+        let attention = SelfAttention::new(&mut layout, "a", shape);
+        let [width, _, lookback] = shape;
+        let weights = noise(1, layout.len());
+        (attention, weights, noise(2, 2 * lookback * width))
+    }
+
+    #[test]
+    fn gradients_agree_with_finite_differences_at_all_positions() {
+        for shape in SHAPES {
+            for dropout in [None, Some((Dropout::new(0.4, 3), 8))] {
+                let (attention, weights, inputs) = made(shape);
+                let backward = |weights: &[f64], inputs: &[f64], d: &[f64]| {
+                    let mut workspace = attention.workspace(3);
+                    let mut scratch = attention.head_scratch();
+                    attention.forward(weights, inputs, dropout, &mut workspace, &mut scratch);
+                    let (mut d, mut wide) = (d.to_vec(), vec![9.0; 3 * inputs.len()]);
+                    let mut gradients = vec![0.0; weights.len()];
+                    attention.backward(
+                        weights,
+                        inputs,
+                        dropout,
+                        &mut workspace,
+                        &mut scratch,
+                        &mut wide,
+                        &mut d,
+                        &mut gradients,
+                    );
+                    [d, gradients]
+                };
+                let forward = |weights: &[f64], inputs: &[f64]| {
+                    outputs(&attention, weights, inputs, dropout, false)
+                };
+                check_layer([&weights, &inputs], forward, backward);
+            }
+        }
+    }
+
+    #[test]
+    fn gradients_agree_with_finite_differences_at_the_last_position() {
+        for shape in SHAPES {
+            for dropout in [None, Some((Dropout::new(0.4, 3), 8))] {
+                let (attention, weights, inputs) = made(shape);
+                let backward = |weights: &[f64], inputs: &[f64], d: &[f64]| {
+                    let mut workspace = attention.last_workspace(3);
+                    attention.forward_last(weights, inputs, dropout, &mut workspace);
+                    let mut d_inputs = vec![9.0; inputs.len()];
+                    let mut gradients = vec![0.0; weights.len()];
+                    attention.backward_last(
+                        weights,
+                        inputs,
+                        d,
+                        dropout,
+                        &mut workspace,
+                        &mut d_inputs,
+                        &mut gradients,
+                    );
+                    [d_inputs, gradients]
+                };
+                let forward = |weights: &[f64], inputs: &[f64]| {
+                    outputs(&attention, weights, inputs, dropout, true)
+                };
+                check_layer([&weights, &inputs], forward, backward);
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_position_alone_gets_what_it_gets_among_all() {
+        for shape in SHAPES {
+            let (attention, weights, inputs) = made(shape);
+            let all = outputs(&attention, &weights, &inputs, None, false);
+            let last = outputs(&attention, &weights, &inputs, None, true);
+            let [width, _, lookback] = shape;
+            for (all, last) in all.chunks_exact(lookback * width).zip(last.chunks_exact(width)) {
+                for (a, b) in all[all.len() - width..].iter().zip(last) {
+                    assert!((a - b).abs() < 1e-12, "{shape:?}: {a} {b}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn huge_scores_pick_one_position_and_do_not_overflow() {
+        let (attention, weights, inputs) = made([4, 2, 5]);
+        let inputs: Vec<f32> = inputs.iter().map(|&x| 1e6 * x as f32).collect();
+        let weights: Vec<f32> = weights.iter().map(|&x| x as f32).collect();
+        let mut workspace = attention.workspace(2);
+        let mut scratch = attention.head_scratch();
+        attention.forward(&weights, &inputs, None, &mut workspace, &mut scratch);
+        let mut last = attention.last_workspace(2);
+        attention.forward_last(&weights, &inputs, None, &mut last);
+        assert!(workspace.context().iter().chain(last.context()).all(|x| x.is_finite()));
+        let windows = workspace.context().chunks_exact(20).zip(last.context().chunks_exact(4));
+        for (window, (all, last)) in windows.enumerate() {
+            for (column, (&a, &b)) in all[16..].iter().zip(last).enumerate() {
+                assert!((a - b).abs() <= 1e-5 * a.abs(), "{a} {b}");
+                // With all of a head's weight on one position, its value comes through.
+                let mut values =
+                    (0..5).map(|t| workspace.projected[(window * 5 + t) * 12 + 8 + column]);
+                assert!(values.any(|value| (value - a).abs() <= 1e-5 * a.abs()), "{a}");
+            }
+        }
+    }
+}

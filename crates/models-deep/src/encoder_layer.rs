@@ -307,3 +307,114 @@ fn add_linear<T: Real>(
         *stream += x;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gradient_check::{check_layer, noise};
+
+    const WIDTH: usize = 6;
+    const LOOKBACK: usize = 4;
+
+    fn made() -> (EncoderLayer, Vec<f64>, Vec<f64>) {
+        let mut layout = Layout::default();
+        let sizes = [WIDTH, 2, LOOKBACK, 5];
+        let layer = EncoderLayer::new(&mut layout, 1, sizes, Activation::Gelu);
+        let weights = noise(1, layout.len());
+        (layer, weights, noise(2, 2 * LOOKBACK * WIDTH))
+    }
+
+    fn outputs(
+        layer: &EncoderLayer,
+        weights: &[f64],
+        inputs: &[f64],
+        dropout: Option<Dropout>,
+    ) -> Vec<f64> {
+        let mut stream = inputs.to_vec();
+        let (mut workspace, mut scratch) = (layer.workspace(2), layer.scratch(2));
+        layer.forward(weights, dropout, &mut stream, &mut workspace, &mut scratch);
+        stream
+    }
+
+    fn last_outputs(
+        layer: &EncoderLayer,
+        weights: &[f64],
+        inputs: &[f64],
+        dropout: Option<Dropout>,
+    ) -> Vec<f64> {
+        let mut last = vec![9.0; inputs.len() / LOOKBACK];
+        let (mut workspace, mut scratch) = (layer.last_workspace(2), layer.scratch(2));
+        layer.forward_last(weights, dropout, inputs, &mut last, &mut workspace, &mut scratch);
+        last
+    }
+
+    #[test]
+    fn gradients_agree_with_finite_differences_at_all_positions() {
+        for dropout in [None, Some(Dropout::new(0.4, 3))] {
+            let (layer, weights, inputs) = made();
+            let backward = |weights: &[f64], inputs: &[f64], d: &[f64]| {
+                let (mut workspace, mut scratch) = (layer.workspace(3), layer.scratch(3));
+                let mut stream = inputs.to_vec();
+                layer.forward(weights, dropout, &mut stream, &mut workspace, &mut scratch);
+                let (mut d, mut gradients) = (d.to_vec(), vec![0.0; weights.len()]);
+                let room = (&mut workspace, &mut scratch);
+                layer.backward(weights, dropout, &mut d, room.0, room.1, &mut gradients);
+                [d, gradients]
+            };
+            let forward =
+                |weights: &[f64], inputs: &[f64]| outputs(&layer, weights, inputs, dropout);
+            check_layer([&weights, &inputs], forward, backward);
+        }
+    }
+
+    #[test]
+    fn gradients_agree_with_finite_differences_at_the_last_position() {
+        for dropout in [None, Some(Dropout::new(0.4, 3))] {
+            let (layer, weights, inputs) = made();
+            let backward = |weights: &[f64], inputs: &[f64], d: &[f64]| {
+                let (mut workspace, mut scratch) = (layer.last_workspace(3), layer.scratch(3));
+                let mut last = vec![9.0; d.len()];
+                let room = (&mut workspace, &mut scratch);
+                layer.forward_last(weights, dropout, inputs, &mut last, room.0, room.1);
+                let (mut d, mut d_stream) = (d.to_vec(), vec![9.0; inputs.len()]);
+                let mut gradients = vec![0.0; weights.len()];
+                layer.backward_last(
+                    weights,
+                    dropout,
+                    &mut d,
+                    &mut d_stream,
+                    &mut workspace,
+                    &mut scratch,
+                    &mut gradients,
+                );
+                [d_stream, gradients]
+            };
+            let forward =
+                |weights: &[f64], inputs: &[f64]| last_outputs(&layer, weights, inputs, dropout);
+            check_layer([&weights, &inputs], forward, backward);
+        }
+    }
+
+    #[test]
+    fn the_last_position_alone_is_that_of_all_positions() {
+        let (layer, weights, inputs) = made();
+        let all = outputs(&layer, &weights, &inputs, None);
+        let last = last_outputs(&layer, &weights, &inputs, None);
+        for (all, last) in all.chunks_exact(LOOKBACK * WIDTH).zip(last.chunks_exact(WIDTH)) {
+            for (a, b) in all[all.len() - WIDTH..].iter().zip(last) {
+                assert!((a - b).abs() < 1e-12, "{a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn dropout_moves_outputs_at_every_place() {
+        let (layer, weights, inputs) = made();
+        let without = outputs(&layer, &weights, &inputs, None);
+        assert_eq!(without, outputs(&layer, &weights, &inputs, Some(Dropout::new(0.0, 3))));
+        assert_ne!(without, outputs(&layer, &weights, &inputs, Some(Dropout::new(0.4, 3))));
+        let sites = [SHARES, ATTENTION, HIDDEN, FEED_FORWARD];
+        let sites = sites.map(|site| layer.sited(Some(Dropout::new(0.4, 3)), site));
+        assert_eq!(sites.map(|site| site.map(|(_, site)| site)), [4, 5, 6, 7].map(Some));
+    }
+}

@@ -101,3 +101,47 @@ impl FeedForward {
         inputs.len() / self.linear1.n_inputs * self.linear1.n_outputs
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gradient_check::{check_layer, noise};
+
+    #[test]
+    fn gradients_agree_with_finite_differences() {
+        use Activation::{Gelu, Identity, Relu, Tanh};
+        for activation in [Identity, Relu, Gelu, Tanh] {
+            for dropout in [None, Some((Dropout::new(0.4, 3), 8))] {
+                let (width, hidden, n) = (3, 7, 4);
+                let mut layout = Layout::default();
+                let feed = FeedForward::new(&mut layout, "f", [width, hidden], activation);
+                let weights = noise(1, layout.len());
+                let inputs = noise(2, n * width);
+                let forward = |weights: &[f64], inputs: &[f64]| {
+                    let mut workspace = feed.workspace(n);
+                    feed.forward(weights, inputs, dropout, &mut workspace);
+                    let mut outputs = vec![0.0; inputs.len()];
+                    feed.linear2.forward(weights, workspace.active(), &mut outputs);
+                    outputs
+                };
+                let backward = |weights: &[f64], inputs: &[f64], d: &[f64]| {
+                    let mut workspace = feed.workspace(n + 1);
+                    feed.forward(weights, inputs, dropout, &mut workspace);
+                    let (mut d, mut room) = (d.to_vec(), vec![9.0; n * hidden]);
+                    let mut gradients = vec![0.0; weights.len()];
+                    feed.backward(
+                        weights,
+                        inputs,
+                        dropout,
+                        &mut workspace,
+                        &mut room,
+                        &mut d,
+                        &mut gradients,
+                    );
+                    [d, gradients]
+                };
+                check_layer([&weights, &inputs], forward, backward);
+            }
+        }
+    }
+}

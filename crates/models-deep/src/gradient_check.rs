@@ -32,6 +32,25 @@ pub(crate) fn worst_error(
     worst
 }
 
+/// Checks a layer's backward pass by every weight and every input.
+///
+/// - `forward`: outputs of weights and inputs
+/// - `backward`: the loss's derivative by inputs and by weights, of weights, inputs and its
+///   derivative by outputs
+pub(crate) fn check_layer(
+    [weights, inputs]: [&[f64]; 2],
+    forward: impl Fn(&[f64], &[f64]) -> Vec<f64>,
+    backward: impl Fn(&[f64], &[f64], &[f64]) -> [Vec<f64>; 2],
+) {
+    let pull = noise(99, forward(weights, inputs).len());
+    let [d_inputs, gradients] = backward(weights, inputs, &pull);
+    let weigh = |outputs: Vec<f64>| outputs.iter().zip(&pull).map(|(y, p)| y * p).sum::<f64>();
+    let worst = worst_error(inputs, &d_inputs, |inputs| weigh(forward(weights, inputs)));
+    assert!(worst < 1e-6, "by inputs: relative error {worst:e}");
+    let worst = worst_error(weights, &gradients, |weights| weigh(forward(weights, inputs)));
+    assert!(worst < 1e-6, "by weights: relative error {worst:e}");
+}
+
 /// Checks a whole network's gradients by every weight, for a loss that weighs its outputs
 /// unevenly, in a workspace that is larger than the batch and has been used before.
 pub(crate) fn check_network<N: Network>(network: &N, batch: usize, dropout: Option<Dropout>) {

@@ -351,4 +351,120 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn names_and_shapes_are_those_of_pytorch() {
+        let network = network(2, 2, 7);
+        let parameters = network.layout().parameters();
+        let shapes: Vec<_> =
+            parameters.iter().map(|p| (p.name.as_str(), p.shape.as_slice())).collect();
+        let first: [(&str, &[usize]); 3] =
+            [("input.weight", &[8, 3]), ("input.bias", &[8]), ("position.weight", &[7, 8])];
+        assert_eq!(shapes[..3], first);
+        let layer: [(&str, &[usize]); 12] = [
+            ("self_attn.in_proj_weight", &[24, 8]),
+            ("self_attn.in_proj_bias", &[24]),
+            ("self_attn.out_proj.weight", &[8, 8]),
+            ("self_attn.out_proj.bias", &[8]),
+            ("linear1.weight", &[5, 8]),
+            ("linear1.bias", &[5]),
+            ("linear2.weight", &[8, 5]),
+            ("linear2.bias", &[8]),
+            ("norm1.weight", &[8]),
+            ("norm1.bias", &[8]),
+            ("norm2.weight", &[8]),
+            ("norm2.bias", &[8]),
+        ];
+        for (i, shapes) in shapes[3..27].chunks_exact(12).enumerate() {
+            let layer = layer.map(|(name, shape)| (format!("encoder.layers.{i}.{name}"), shape));
+            assert!(
+                shapes.iter().zip(&layer).all(|(a, b)| *a == (b.0.as_str(), b.1)),
+                "{shapes:?}"
+            );
+        }
+        let end: [(&str, &[usize]); 4] = [
+            ("encoder.norm.weight", &[8]),
+            ("encoder.norm.bias", &[8]),
+            ("head.weight", &[1, 8]),
+            ("head.bias", &[1]),
+        ];
+        assert_eq!(shapes[27..], end);
+    }
+
+    #[test]
+    fn weights_are_drawn_as_pytorch_draws_them() {
+        let network = network(2, 2, 7);
+        let parameters = network.layout().parameters();
+        let init = |name: &str| {
+            let found = parameters.iter().find(|p| p.name.ends_with(name));
+            found.unwrap_or_else(|| panic!("no {name}")).init
+        };
+        assert_eq!(init("input.bias"), Init::Uniform(1.0 / 3.0_f64.sqrt()));
+        assert_eq!(init("position.weight"), Init::Normal(0.02));
+        assert_eq!(init("in_proj_weight"), Init::Uniform((6.0_f64 / 32.0).sqrt()));
+        assert_eq!(init("in_proj_bias"), Init::Constant(0.0));
+        assert_eq!(init("out_proj.weight"), Init::Uniform(1.0 / 8.0_f64.sqrt()));
+        assert_eq!(init("out_proj.bias"), Init::Constant(0.0));
+        assert_eq!(init("norm2.weight"), Init::Constant(1.0));
+        assert_eq!(init("norm2.bias"), Init::Constant(0.0));
+        let weights = network.layout().draw(1);
+        let drawn = |name: &str| {
+            let found = parameters.iter().find(|p| p.name == name);
+            &weights[found.unwrap_or_else(|| panic!("no {name}")).range.clone()]
+        };
+        let [first, second] =
+            [0, 1].map(|i| drawn(&format!("encoder.layers.{i}.self_attn.in_proj_weight")));
+        assert_ne!(first, second);
+    }
+
+    #[test]
+    fn a_constant_window_without_positions_is_a_single_row() {
+        let (long, short) = (network(2, 2, 7), network(2, 2, 1));
+        let positions = |network: &TransformerNetwork, weights: &mut Vec<f64>| {
+            weights[network.position.clone()].fill(0.0);
+        };
+        let mut weights = noise(1, short.layout().len());
+        positions(&short, &mut weights);
+        let mut long_weights = weights.clone();
+        let place = long.position.start;
+        long_weights.splice(place..place, vec![0.0; 6 * 8]);
+        let row = noise(2, 3);
+        let (mut one, mut seven) = ([0.0], [0.0]);
+        short.forward(&weights, &row, None, &mut short.workspace(1), &mut one);
+        let mut workspace = long.workspace(1);
+        long.forward(&long_weights, &row.repeat(7), None, &mut workspace, &mut seven);
+        assert!((one[0] - seven[0]).abs() < 1e-12, "{one:?} {seven:?}");
+        let mut gradients = vec![0.0; long_weights.len()];
+        long.backward(&long_weights, &row.repeat(7), None, &[1.0], &mut workspace, &mut gradients);
+        assert!(gradients.iter().all(|g| g.is_finite()));
+    }
+
+    #[test]
+    fn other_windows_change_nothing() {
+        let network = network(2, 2, 7);
+        let weights = network.layout().draw(1);
+        let mut inputs: Vec<f32> = noise(2, 3 * 21).into_iter().map(|x| x as f32).collect();
+        let mut workspace = network.workspace(3);
+        let mut answer = |inputs: &[f32]| {
+            let mut outputs = [0.0; 3];
+            network.forward(&weights, inputs, None, &mut workspace, &mut outputs);
+            outputs
+        };
+        let first = answer(&inputs);
+        inputs[21..].iter_mut().for_each(|x| *x = 1e3 - *x);
+        let second = answer(&inputs);
+        assert_eq!(first[0], second[0]);
+        assert_ne!(first[1], second[1]);
+    }
+
+    #[test]
+    fn a_nan_in_a_window_comes_out() {
+        let network = network(2, 2, 7);
+        let weights = network.layout().draw(1);
+        let mut inputs = vec![0.5_f32; 21];
+        inputs[4] = f32::NAN;
+        let mut outputs = [0.0];
+        network.forward(&weights, &inputs, None, &mut network.workspace(1), &mut outputs);
+        assert!(outputs[0].is_nan());
+    }
 }
