@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod adding;
 mod autoencoder;
 mod conformance;
 mod files;
