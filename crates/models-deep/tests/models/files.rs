@@ -1,5 +1,3 @@
-use std::fmt::Debug;
-
 use forecastle_core::conformance::noise;
 use forecastle_core::{Artifact, Dataset, Error, Fit, Load, Predict, PredictExt, Rows};
 use forecastle_models_deep::{
@@ -174,10 +172,7 @@ fn one_row_predicts_the_same_bits_as_a_table() {
 }
 
 /// Whatever a mutated file gives, it is an error or a model that predicts.
-fn survives<P: Debug>(read: forecastle_core::Result<NeuralModel<P>>)
-where
-    P: NeuralParams,
-{
+fn survives<P: NeuralParams>(read: forecastle_core::Result<NeuralModel<P>>) {
     if let Ok(model) = read {
         let table = noise(1, 5, model.n_features()).unwrap().0;
         let _either = model.predict(table.values());

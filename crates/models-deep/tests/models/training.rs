@@ -28,10 +28,13 @@ fn fit(params: &GruParams, (table, targets): &(FeatureTable, Array1<f64>), rows:
     params.fit(Dataset::from_table(table, targets, rows, 1).unwrap()).unwrap()
 }
 
+/// Stage, epochs done, epochs in all, loss, validation loss.
+type Event = (String, u64, Option<u64>, f64, Option<f64>);
+
 /// Writes down every event and asks to stop after some questions.
 #[derive(Default)]
 struct Watcher {
-    events: Mutex<Vec<(String, u64, Option<u64>, f64, Option<f64>)>>,
+    events: Mutex<Vec<Event>>,
     asked: AtomicUsize,
     stop_after: Option<usize>,
 }
