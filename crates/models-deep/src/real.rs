@@ -134,10 +134,10 @@ impl Real for f32 {
         let x = self;
         let square = x * x;
         let mut p = -5.704_988_7e-3;
-        p = p * square + 2.063_908_9e-2;
+        p = p * square + 2.063_909e-2;
         p = p * square - 5.373_971_6e-2;
         p = p * square + 1.333_144_2e-1;
-        p = p * square - 3.333_328_2e-1;
+        p = p * square - 3.333_328e-1;
         let small = p * square * x + x;
         let large = 1.0 - 2.0 / (Real::exp(x + x) + 1.0);
         if square < 0.390_625 { small } else { large }
