@@ -34,6 +34,7 @@
 //! monotone constraints, DART; other boosting libraries.
 
 mod accumulator;
+mod auto_boosting;
 mod binning;
 mod boosting;
 mod columns;
@@ -51,9 +52,14 @@ mod sampling;
 mod split;
 mod train;
 mod tree;
+mod xgboost;
 
+pub use auto_boosting::{AutoBoosting, AutoBoostingParams, BoostingEngine};
 pub use boosting::Boosting;
 pub use loss::Loss;
 pub use matrix::BinnedMatrix;
 pub use params::{BoostingParams, EarlyStopping, Growth};
 pub use report::FitReport;
+pub use xgboost::{
+    Xgboost, XgboostError, XgboostLibrary, XgboostParams, XgboostSearch, XgboostVersion,
+};
