@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use forecastle::features::VwapAnchor;
-use forecastle::{ModelKind, Pipeline, PipelineConfig, RowSelection};
+use forecastle::{ModelKind, NeuralEngine, Pipeline, PipelineConfig, RowSelection};
 
 #[path = "support/candles.rs"]
 mod candles;
@@ -36,9 +36,13 @@ struct Args {
     /// rolling:N, session or cumulative [default: rolling:96]
     #[arg(long)]
     vwap: Option<VwapAnchor>,
-    /// Models of the ensemble [default: ridge,boosting,kalman]
+    /// Models of the ensemble [default: ridge,boosting,kalman,gru,transformer,autoencoder]
     #[arg(long, value_delimiter = ',')]
     models: Option<Vec<ModelKind>>,
+    /// What neural models compute with: pure_rust, libtorch or libtorch:cuda:N
+    /// [default: pure_rust]
+    #[arg(long)]
+    neural_engine: Option<NeuralEngine>,
     /// Seed of everything random [default: 7]
     #[arg(long)]
     seed: Option<u64>,
@@ -81,6 +85,7 @@ impl Args {
         };
         config.horizon = self.horizon.unwrap_or(config.horizon);
         config.vwap = self.vwap.unwrap_or(config.vwap);
+        config.neural_engine = self.neural_engine.unwrap_or(config.neural_engine);
         config.seed = self.seed.unwrap_or(config.seed);
         config.threads = self.threads.or(config.threads);
         if let Some(models) = &self.models {

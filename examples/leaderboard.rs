@@ -28,7 +28,7 @@ struct Args {
     /// Bars ahead
     #[arg(long, value_delimiter = ',', default_value = "1,5,12")]
     horizons: Vec<usize>,
-    /// Models of the ensemble
+    /// Models of the ensemble; gru, transformer and autoencoder take minutes
     #[arg(long, value_delimiter = ',', default_value = "ridge,boosting,kalman")]
     models: Vec<ModelKind>,
     /// rolling:N, session or cumulative
@@ -70,7 +70,7 @@ fn run(args: &Args) -> Result<()> {
         writeln!(out, "{input}")?;
         writeln!(
             out,
-            "{:<12}{:>8}{:>7}{:>11}{:>11}{:>9}{:>11}{:>11}{:>8}{:>7}",
+            "{:<22}{:>8}{:>7}{:>11}{:>11}{:>9}{:>11}{:>11}{:>8}{:>7}",
             "model", "horizon", "n", "MAE", "RMSE", "MASE", "vs naive", "direction", "DM", "p"
         )?;
         rows.iter().try_for_each(|row| Ok(writeln!(out, "{}", line(row))?))
@@ -82,7 +82,7 @@ fn line(row: &LeaderboardRow) -> String {
         value.map_or_else(|| "-".to_owned(), |v| format!("{v:.decimals$}"))
     };
     format!(
-        "{:<12}{:>8}{:>7}{:>11.6}{:>11.6}{:>9}{:>11}{:>11}{:>8}{:>7}",
+        "{:<22}{:>8}{:>7}{:>11.6}{:>11.6}{:>9}{:>11}{:>11}{:>8}{:>7}",
         row.model,
         row.horizon,
         row.n,

@@ -18,7 +18,7 @@ use forecastle::kalman::{KalmanParams, LocalLinearTrend, TrendVariances};
 use forecastle::market_data::{Simulator, SimulatorParams};
 use forecastle::models_tree::BoostingParams;
 use forecastle::signals::RuleParams;
-use forecastle::{MarketStructure, Pipeline};
+use forecastle::{MarketStructure, ModelKind, Pipeline};
 use ndarray::{Array2, ShapeBuilder};
 use ta_lib::Core;
 
@@ -94,12 +94,18 @@ fn main() -> Result<()> {
     boosting()?;
 
     let few = Simulator::new(SimulatorParams { n: 5_000, ..Default::default() })?.series()?;
-    let pipeline = Pipeline::builder().threads(1).build()?;
-    let whole = best(3, || {
-        black_box(pipeline.fit(&few)?.run(&few)?);
-        Ok(())
-    })?;
-    report("pipeline, 3 models, 5 folds, 5000 candles", whole, "s", "target 3 CPU seconds");
+    for (what, models, runs, limit) in [
+        ("pipeline, 3 models, 5 folds, 5000 candles", &ModelKind::QUICK[..], 3, 3),
+        ("the same with GRU, Transformer, autoencoder", &ModelKind::ALL[..], 1, 35),
+    ] {
+        let builder = Pipeline::builder().models(models.iter().copied());
+        let pipeline = builder.threads(1).build()?;
+        let whole = best(runs, || {
+            black_box(pipeline.fit(&few)?.run(&few)?);
+            Ok(())
+        })?;
+        report(what, whole, "s", &format!("target {limit} CPU seconds"));
+    }
     Ok(())
 }
 

@@ -4,8 +4,10 @@
 use forecastle::core::{Artifact, CandleSeries, Progress, ProgressEvent, Target};
 use forecastle::features::VwapAnchor;
 use forecastle::market_data::{ReadOptions, Simulator, SimulatorParams, read_candles};
+use forecastle::models_deep::{AutoencoderParams, GruParams, TrainingParams, TransformerParams};
 use forecastle::{
-    Error, FittedPipeline, ModelKind, Pipeline, PipelineConfig, Report, RowSelection, Signal,
+    Error, FittedPipeline, ModelKind, NeuralEngine, Pipeline, PipelineConfig, Report, RowSelection,
+    Signal,
 };
 use serde_json::Value;
 
@@ -22,8 +24,31 @@ fn simulated(n: usize, seed: u64) -> CandleSeries {
     Simulator::new(params).unwrap().series().unwrap()
 }
 
+/// All six models, the neural ones small enough to be trained many times.
+fn settings() -> PipelineConfig {
+    let training = TrainingParams { epochs: 2, learning_rate: 3e-3, ..Default::default() };
+    PipelineConfig {
+        gru: GruParams { hidden_size: 6, lookback: 8, training, ..Default::default() },
+        transformer: TransformerParams {
+            d_model: 8,
+            n_heads: 2,
+            feed_forward: 8,
+            lookback: 8,
+            training,
+            ..Default::default()
+        },
+        autoencoder: AutoencoderParams {
+            hidden: vec![8],
+            latents: 3,
+            training,
+            ..Default::default()
+        },
+        ..Default::default()
+    }
+}
+
 fn pipeline(horizon: usize) -> Pipeline {
-    Pipeline::builder().horizon(horizon).build().unwrap()
+    Pipeline::new(PipelineConfig { horizon, ..settings() }).unwrap()
 }
 
 /// Every row as JSON: all columns, all digits.
@@ -74,9 +99,8 @@ fn a_forecast_row_knows_no_candle_after_it() {
     let table =
         |series: &CandleSeries| rows(&pipeline(5).fit(series).unwrap().run(series).unwrap());
     let (a, b) = (table(&candles), table(&spliced));
-    for column in
-        ["ridge", "boosting", "kalman", "ensemble", "ensemble_lower", "ensemble_confidence"]
-    {
+    let models = ModelKind::ALL.map(ModelKind::as_str);
+    for column in models.into_iter().chain(["ensemble", "ensemble_lower", "ensemble_confidence"]) {
         // The fold that holds row 900 began before it; its models knew rows before its start alone.
         let known = (0..from).filter(|&t| a[t][column] == b[t][column]).count();
         assert_eq!(known, from, "{column}");
@@ -100,14 +124,15 @@ fn the_newest_rows_whose_labels_are_not_known_yet_have_a_forecast_too() {
 fn any_number_of_threads_gives_the_same_bits() {
     let candles = simulated(800, 15);
     let table = |threads: usize| {
-        let config = PipelineConfig { threads: Some(threads), ..PipelineConfig::default() };
+        let config = PipelineConfig { threads: Some(threads), ..settings() };
         let fitted = Pipeline::new(config).unwrap().fit(&candles).unwrap();
         rows(&fitted.run(&candles).unwrap())
     };
     let one = table(1);
     assert_eq!(one, table(2));
     assert_eq!(one, table(4));
-    let other = Pipeline::builder().seed(8).build().unwrap().fit(&candles).unwrap();
+    let other = Pipeline::new(PipelineConfig { seed: 8, ..settings() }).unwrap();
+    let other = other.fit(&candles).unwrap();
     assert_ne!(one, rows(&other.run(&candles).unwrap()), "the seed matters");
 }
 
@@ -115,7 +140,7 @@ fn any_number_of_threads_gives_the_same_bits() {
 fn a_saved_pipeline_comes_back_bit_for_bit() {
     let candles = simulated(900, 16);
     for target in [Target::LogReturn, Target::Price] {
-        let config = PipelineConfig { target, ..PipelineConfig::default() };
+        let config = PipelineConfig { target, ..settings() };
         let fitted = Pipeline::new(config).unwrap().fit(&candles.slice(0..800)).unwrap();
         let bytes = fitted.save().unwrap().to_bytes().unwrap();
         let loaded = FittedPipeline::load(&Artifact::from_bytes(&bytes).unwrap()).unwrap();
@@ -234,6 +259,32 @@ fn a_fit_can_be_stopped() {
 }
 
 #[test]
+fn a_long_fit_tells_how_its_networks_train() {
+    #[derive(Default)]
+    struct Heard(std::sync::Mutex<std::collections::BTreeSet<String>>);
+    impl Progress for Heard {
+        fn update(&self, event: &ProgressEvent<'_>) {
+            if event.loss.is_some_and(f64::is_finite) {
+                self.0.lock().unwrap().insert(event.stage.to_owned());
+            }
+        }
+    }
+    let heard = Heard::default();
+    pipeline(5).fit_with(&simulated(600, 26), &heard).unwrap();
+    let heard = heard.0.into_inner().unwrap();
+    for stage in ["autoencoder", "boosting", "gru", "transformer"] {
+        assert!(heard.contains(stage), "{stage} is not among {heard:?}");
+    }
+}
+
+#[test]
+fn an_engine_that_is_not_built_in_is_refused() {
+    let config = PipelineConfig { neural_engine: NeuralEngine::LibtorchCuda(77), ..settings() };
+    let refused = Pipeline::new(config).and_then(|p| p.fit(&simulated(600, 27)).map(drop));
+    assert!(refused.unwrap_err().is_invalid_input());
+}
+
+#[test]
 fn intervals_hold_what_they_promise_on_simulated_candles() {
     let report = pipeline(1).fit(&simulated(4_000, 22)).unwrap();
     let report = report.run(&simulated(4_000, 22)).unwrap();
@@ -254,7 +305,9 @@ fn the_ensemble_is_never_significantly_worse_than_naive_on_real_candles() {
         let Some(path) = shared(&format!("data/{name}.csv.gz")) else { return };
         let candles = read_candles(path, &ReadOptions::default()).unwrap().series.tail(5_000);
         for horizon in [1, 5, 12] {
-            let board = pipeline(horizon).leaderboard(&candles, 5, &()).unwrap();
+            // With the neural models this takes half an hour; docs/honesty.md has their figures.
+            let quick = Pipeline::builder().horizon(horizon).models(ModelKind::QUICK);
+            let board = quick.build().unwrap().leaderboard(&candles, 5, &()).unwrap();
             let rows = board.rows().unwrap();
             assert_eq!(rows[0].model, "naive");
             let ensemble = rows.iter().find(|row| row.model == "ensemble").unwrap();

@@ -5,9 +5,12 @@ use forecastle_core::{Error, Result, Target, TrainWindow};
 use forecastle_ensemble::{MetaParams, RidgeParams};
 use forecastle_features::VwapAnchor;
 use forecastle_kalman::KalmanParams;
+use forecastle_models_deep::{AutoencoderParams, GruParams, TransformerParams};
 use forecastle_models_tree::BoostingParams;
 use forecastle_signals::{RuleParams, RuleWeights};
 use serde::{Deserialize, Serialize};
+
+use crate::NeuralEngine;
 
 /// Names a model that can join the ensemble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -20,11 +23,28 @@ pub enum ModelKind {
     Boosting,
     /// Kalman local linear trend on the log close.
     Kalman,
+    /// Gated recurrent unit on the last bars' model features.
+    Gru,
+    /// Transformer encoder on the last bars' model features.
+    Transformer,
+    /// Gradient boosting on the model features and an autoencoder's latents.
+    #[serde(alias = "autoencoder")]
+    AutoencoderBoosting,
 }
 
 impl ModelKind {
     /// Every model of this version.
-    pub const ALL: [Self; 3] = [Self::Ridge, Self::Boosting, Self::Kalman];
+    pub const ALL: [Self; 6] = [
+        Self::Ridge,
+        Self::Boosting,
+        Self::Kalman,
+        Self::Gru,
+        Self::Transformer,
+        Self::AutoencoderBoosting,
+    ];
+
+    /// The models that train in a blink: all but the neural ones.
+    pub const QUICK: [Self; 3] = [Self::Ridge, Self::Boosting, Self::Kalman];
 
     /// The name in tables and configuration.
     pub const fn as_str(self) -> &'static str {
@@ -32,6 +52,9 @@ impl ModelKind {
             Self::Ridge => "ridge",
             Self::Boosting => "boosting",
             Self::Kalman => "kalman",
+            Self::Gru => "gru",
+            Self::Transformer => "transformer",
+            Self::AutoencoderBoosting => "autoencoder_boosting",
         }
     }
 }
@@ -42,10 +65,14 @@ impl fmt::Display for ModelKind {
     }
 }
 
+/// Reads a name; `autoencoder` is short for `autoencoder_boosting`.
 impl FromStr for ModelKind {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
+        if text == "autoencoder" {
+            return Ok(Self::AutoencoderBoosting);
+        }
         let found = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
         found.ok_or_else(|| {
             let names: Vec<&str> = Self::ALL.iter().map(|kind| kind.as_str()).collect();
@@ -116,10 +143,11 @@ impl Default for StackingConfig {
 /// | `horizon` | 5 | bars ahead |
 /// | `vwap` | `rolling:96` | anchor of VWAP and its bands |
 /// | `target` | `log_return` | what models learn |
-/// | `models` | ridge, boosting, kalman | bases of the ensemble; empty: rules alone |
+/// | `models` | all six | bases of the ensemble; empty: rules alone |
 /// | `seed` | 7 | of everything random; a model's own seed is added to it |
 /// | `threads` | all cores | worker threads; never changes a number |
-/// | `rules`, `stacking`, `ridge`, `boosting`, `kalman` | | settings of the parts |
+/// | `neural_engine` | `pure_rust` | what GRU and Transformer compute with |
+/// | `rules`, `stacking`, `ridge`, `boosting`, `kalman`, `gru`, `transformer`, `autoencoder` | | settings of the parts |
 ///
 /// ```
 /// use forecastle::PipelineConfig;
@@ -150,6 +178,8 @@ pub struct PipelineConfig {
     pub seed: u64,
     /// Worker threads; all cores when absent.
     pub threads: Option<usize>,
+    /// What GRU and Transformer compute with.
+    pub neural_engine: NeuralEngine,
     /// The rules.
     pub rules: RuleConfig,
     /// Out-of-fold forecasts and the meta-model.
@@ -160,6 +190,12 @@ pub struct PipelineConfig {
     pub boosting: BoostingParams,
     /// Kalman filter.
     pub kalman: KalmanParams,
+    /// Gated recurrent unit.
+    pub gru: GruParams,
+    /// Transformer encoder.
+    pub transformer: TransformerParams,
+    /// Autoencoder in front of `autoencoder_boosting`, whose trees are set by `boosting`.
+    pub autoencoder: AutoencoderParams,
 }
 
 impl Default for PipelineConfig {
@@ -171,11 +207,15 @@ impl Default for PipelineConfig {
             models: ModelKind::ALL.to_vec(),
             seed: 7,
             threads: None,
+            neural_engine: NeuralEngine::PureRust,
             rules: RuleConfig::default(),
             stacking: StackingConfig::default(),
             ridge: RidgeParams::default(),
             boosting: BoostingParams::default(),
             kalman: KalmanParams::default(),
+            gru: GruParams::default(),
+            transformer: TransformerParams::default(),
+            autoencoder: AutoencoderParams::default(),
         }
     }
 }
@@ -202,6 +242,7 @@ impl PipelineConfig {
         if self.horizon == 0 || self.horizon > 100_000 {
             return Err(Error::invalid_parameter("horizon", "between 1 and 100000", self.horizon));
         }
+        self.neural_engine.validate()?;
         if self.threads == Some(0) {
             return Err(Error::invalid_parameter("threads", ">= 1", 0));
         }

@@ -12,9 +12,6 @@ use crate::{ForecastRow, Pipeline, PipelineConfig, Record, Report, RunInfo, Skip
 const KIND: &str = "pipeline";
 const VERSION: u32 = 1;
 
-/// Models of later versions, whose columns exist already.
-const LATER: [&str; 3] = ["gru", "transformer", "autoencoder_boosting"];
-
 /// Turns candles into the final table, with models that are fitted and frozen.
 ///
 /// Made by [`Pipeline::fit`]. Rows that the models have learnt from show what models fitted on
@@ -125,12 +122,9 @@ impl FittedPipeline {
         let mut skipped = self.skipped.clone();
         for &column in ForecastRow::COLUMNS {
             let asked = config.models.iter().any(|kind| kind.as_str() == column);
-            let reason = match column {
-                _ if asked || column.starts_with("ensemble") => continue,
-                _ if LATER.contains(&column) => "neural models are not part of this version",
-                _ => "not asked for",
-            };
-            skipped.push(SkippedModel { model: column.into(), reason: reason.into() });
+            if !asked && !column.starts_with("ensemble") {
+                skipped.push(SkippedModel { model: column.into(), reason: "not asked for".into() });
+            }
         }
         let mut info = RunInfo {
             version: env!("CARGO_PKG_VERSION"),
@@ -204,7 +198,7 @@ impl FittedPipeline {
                 }
                 let mut bases: Vec<Box<dyn Predict>> = Vec::new();
                 for (kind, bytes) in config.models.iter().zip(&models) {
-                    bases.push(kind.load(&Artifact::from_bytes(bytes)?, config.target)?);
+                    bases.push(kind.load(&Artifact::from_bytes(bytes)?, config)?);
                 }
                 Some(Learned { stacking: Stacking::from_parts(meta, bases)?, memory })
             }

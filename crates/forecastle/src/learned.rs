@@ -197,10 +197,12 @@ fn forecast_row(
         boosting: of(ModelKind::Boosting),
         kalman: of(ModelKind::Kalman),
         ridge: of(ModelKind::Ridge),
+        gru: of(ModelKind::Gru),
+        transformer: of(ModelKind::Transformer),
+        autoencoder_boosting: of(ModelKind::AutoencoderBoosting),
         ensemble: ensemble_price,
         ensemble_lower: judged.and_then(|([lower, _], _)| price(lower)),
         ensemble_upper: judged.and_then(|([_, upper], _)| price(upper)),
         ensemble_confidence: judged.map(|(_, confidence)| confidence).filter(|c| c.is_finite()),
-        ..ForecastRow::default()
     }
 }

@@ -22,8 +22,8 @@
 //!
 //! Rules without models: [`MarketStructure`]. Judging models by walking forward:
 //! [`Pipeline::leaderboard`]. Every part is a crate of its own, re-exported here: [`core`],
-//! [`market_data`], [`features`], [`regime`], [`signals`], [`models_tree`], [`kalman`],
-//! [`ensemble`], [`evaluation`].
+//! [`market_data`], [`features`], [`regime`], [`signals`], [`models_tree`], [`models_deep`],
+//! [`kalman`], [`ensemble`], [`evaluation`].
 //!
 //! What is not here: order execution, charts, advice. On liquid markets no model beats naive by
 //! much, and the report says so.
@@ -33,6 +33,7 @@ mod csv_table;
 mod fitted;
 mod learned;
 mod models;
+mod neural_engine;
 mod pipeline;
 mod price_target;
 mod report;
@@ -46,6 +47,7 @@ pub use config::{ModelKind, PipelineConfig, RuleConfig, StackingConfig};
 pub use csv_table::write_csv;
 pub use fitted::FittedPipeline;
 pub use forecastle_core::{Direction, Error, Regime, Result, Signal};
+pub use neural_engine::NeuralEngine;
 pub use pipeline::{Pipeline, PipelineBuilder};
 pub use report::{IntervalSummary, Report, RowSelection, RunInfo, SkippedModel};
 pub use row::{Cell, ForecastRow, Record, StructureRow, TableRow};
@@ -58,6 +60,7 @@ pub use forecastle_evaluation as evaluation;
 pub use forecastle_features as features;
 pub use forecastle_kalman as kalman;
 pub use forecastle_market_data as market_data;
+pub use forecastle_models_deep as models_deep;
 pub use forecastle_models_tree as models_tree;
 pub use forecastle_regime as regime;
 pub use forecastle_signals as signals;

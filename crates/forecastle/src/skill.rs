@@ -60,13 +60,16 @@ pub(crate) fn summaries(
     let summarise = |row: LeaderboardRow| {
         let base = table.names().iter().position(|name| *name == row.model);
         let (weight, engine) = match base {
-            Some(i) => (meta.weights().get(i).copied(), config.models.get(i).map(|k| k.engine())),
-            None if row.model == NAIVE => (Some(meta.naive_weight()), Some("the price stays")),
-            None => (None, Some("stacked out of fold, weights known at the time")),
+            Some(i) => {
+                let engine = config.models.get(i).map(|kind| kind.engine(config));
+                (meta.weights().get(i).copied(), engine.unwrap_or_default())
+            }
+            None if row.model == NAIVE => (Some(meta.naive_weight()), "the price stays".into()),
+            None => (None, "stacked out of fold, weights known at the time".into()),
         };
         ModelSummary {
             weight,
-            engine: engine.unwrap_or_default().to_owned(),
+            engine,
             model: row.model,
             n: row.n,
             mae: row.mae,

@@ -1,0 +1,8 @@
+//! With the feature `tch`: makes tests and examples find libtorch where it was when they were built.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    if let Ok(folder) = std::env::var("DEP_FORECASTLE_MODELS_DEEP_LIBTORCH_LIB") {
+        println!("cargo::rustc-link-arg=-Wl,-rpath,{folder}");
+    }
+}
