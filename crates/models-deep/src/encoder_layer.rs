@@ -32,20 +32,19 @@ pub(crate) struct EncoderLayer {
     index: usize,
 }
 
-/// What a layer leaves for its backward pass.
+/// What a layer leaves for its backward pass; `A` is its attention's part.
 #[derive(Debug)]
-pub(crate) struct EncoderLayerWorkspace<T> {
-    attention: AttentionWorkspace<T>,
+pub(crate) struct EncoderLayerWorkspace<T, A> {
+    attention: A,
     feed_forward: FeedForwardWorkspace<T>,
     norm1: LayerNormWorkspace<T>,
     norm2: LayerNormWorkspace<T>,
 }
 
-#[derive(Debug)]
-enum AttentionWorkspace<T> {
-    All(SelfAttentionWorkspace<T>),
-    Last(Box<LastAttentionWorkspace<T>>),
-}
+/// Of a layer at all positions.
+pub(crate) type AllWorkspace<T> = EncoderLayerWorkspace<T, SelfAttentionWorkspace<T>>;
+/// Of a layer at the last position alone.
+pub(crate) type LastWorkspace<T> = EncoderLayerWorkspace<T, LastAttentionWorkspace<T>>;
 
 /// Room that all layers of the same shape share.
 #[derive(Debug)]
@@ -87,10 +86,10 @@ impl EncoderLayer {
     }
 
     /// Room for up to `n` windows through [`forward`](Self::forward).
-    pub(crate) fn workspace<T: Real>(&self, n: usize) -> EncoderLayerWorkspace<T> {
+    pub(crate) fn workspace<T: Real>(&self, n: usize) -> AllWorkspace<T> {
         let tokens = n * self.attention.lookback;
         EncoderLayerWorkspace {
-            attention: AttentionWorkspace::All(self.attention.workspace(n)),
+            attention: self.attention.workspace(n),
             feed_forward: self.feed_forward.workspace(tokens),
             norm1: self.norm1.workspace(tokens),
             norm2: self.norm2.workspace(tokens),
@@ -98,9 +97,9 @@ impl EncoderLayer {
     }
 
     /// Room for up to `n` windows through [`forward_last`](Self::forward_last).
-    pub(crate) fn last_workspace<T: Real>(&self, n: usize) -> EncoderLayerWorkspace<T> {
+    pub(crate) fn last_workspace<T: Real>(&self, n: usize) -> LastWorkspace<T> {
         EncoderLayerWorkspace {
-            attention: AttentionWorkspace::Last(Box::new(self.attention.last_workspace(n))),
+            attention: self.attention.last_workspace(n),
             feed_forward: self.feed_forward.workspace(n),
             norm1: self.norm1.workspace(n * self.attention.lookback),
             norm2: self.norm2.workspace(n),
@@ -124,10 +123,10 @@ impl EncoderLayer {
         weights: &[T],
         dropout: Option<Dropout>,
         stream: &mut [T],
-        workspace: &mut EncoderLayerWorkspace<T>,
+        workspace: &mut AllWorkspace<T>,
         scratch: &mut EncoderLayerScratch<T>,
     ) {
-        let AttentionWorkspace::All(attention) = &mut workspace.attention else { return };
+        let attention = &mut workspace.attention;
         self.norm1.forward(weights, stream, &mut workspace.norm1);
         let inputs = &workspace.norm1.outputs[..stream.len()];
         let sited = self.sited(dropout, SHARES);
@@ -149,10 +148,10 @@ impl EncoderLayer {
         dropout: Option<Dropout>,
         stream: &[T],
         last: &mut [T],
-        workspace: &mut EncoderLayerWorkspace<T>,
+        workspace: &mut LastWorkspace<T>,
         scratch: &mut EncoderLayerScratch<T>,
     ) {
-        let AttentionWorkspace::Last(attention) = &mut workspace.attention else { return };
+        let attention = &mut workspace.attention;
         self.norm1.forward(weights, stream, &mut workspace.norm1);
         let inputs = &workspace.norm1.outputs[..stream.len()];
         self.attention.forward_last(weights, inputs, self.sited(dropout, SHARES), attention);
@@ -173,12 +172,12 @@ impl EncoderLayer {
         weights: &[T],
         dropout: Option<Dropout>,
         d_stream: &mut [T],
-        workspace: &mut EncoderLayerWorkspace<T>,
+        workspace: &mut AllWorkspace<T>,
         scratch: &mut EncoderLayerScratch<T>,
         gradients: &mut [T],
     ) {
         self.backward_feed(weights, dropout, d_stream, workspace, scratch, gradients);
-        let AttentionWorkspace::All(attention) = &mut workspace.attention else { return };
+        let attention = &mut workspace.attention;
         let EncoderLayerScratch { head, narrow, wide } = scratch;
         let narrow = &mut narrow[..d_stream.len()];
         narrow.copy_from_slice(d_stream);
@@ -207,12 +206,12 @@ impl EncoderLayer {
         dropout: Option<Dropout>,
         d_last: &mut [T],
         d_stream: &mut [T],
-        workspace: &mut EncoderLayerWorkspace<T>,
+        workspace: &mut LastWorkspace<T>,
         scratch: &mut EncoderLayerScratch<T>,
         gradients: &mut [T],
     ) {
         self.backward_feed(weights, dropout, d_last, workspace, scratch, gradients);
-        let AttentionWorkspace::Last(attention) = &mut workspace.attention else { return };
+        let attention = &mut workspace.attention;
         // The residual connection, for the last positions alone.
         let width = self.attention.width;
         d_stream.fill(T::ZERO);
@@ -238,12 +237,12 @@ impl EncoderLayer {
     }
 
     /// `stream += feed_forward(norm2(stream))`, for any number of positions.
-    fn forward_feed<T: Real>(
+    fn forward_feed<T: Real, A>(
         &self,
         weights: &[T],
         dropout: Option<Dropout>,
         stream: &mut [T],
-        workspace: &mut EncoderLayerWorkspace<T>,
+        workspace: &mut EncoderLayerWorkspace<T, A>,
         scratch: &mut EncoderLayerScratch<T>,
     ) {
         self.norm2.forward(weights, stream, &mut workspace.norm2);
@@ -256,12 +255,12 @@ impl EncoderLayer {
         add_linear(linear2, weights, active, sited, stream, &mut scratch.narrow);
     }
 
-    fn backward_feed<T: Real>(
+    fn backward_feed<T: Real, A>(
         &self,
         weights: &[T],
         dropout: Option<Dropout>,
         d_stream: &mut [T],
-        workspace: &mut EncoderLayerWorkspace<T>,
+        workspace: &mut EncoderLayerWorkspace<T, A>,
         scratch: &mut EncoderLayerScratch<T>,
         gradients: &mut [T],
     ) {
