@@ -54,6 +54,11 @@ impl Boosting {
         &self.content.forest
     }
 
+    /// Prediction before the first tree.
+    pub(crate) fn base_score(&self) -> f64 {
+        self.content.base_score
+    }
+
     /// Predicts one row, `(n_features,)`: the same bits as a table's row, without an allocation.
     ///
     /// # Errors

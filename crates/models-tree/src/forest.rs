@@ -38,6 +38,36 @@ struct Node {
     left: u32,
 }
 
+/// One node as other modules see it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct FlatNode {
+    /// `None` for a leaf.
+    pub(crate) split: Option<FlatSplit>,
+    /// What a leaf adds; of no meaning with a split.
+    pub(crate) value: f64,
+    /// Sum of hessians of its rows.
+    pub(crate) cover: f64,
+}
+
+/// How a node parts its rows, by value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct FlatSplit {
+    pub(crate) feature: usize,
+    /// Larger values go right.
+    pub(crate) threshold: f64,
+    pub(crate) missing_right: bool,
+    /// The left child, counted from the tree's root; the right one follows it.
+    pub(crate) left: u32,
+    pub(crate) gain: f64,
+}
+
+impl FlatSplit {
+    /// Whether a value goes to the right child.
+    pub(crate) fn goes_right(&self, value: f64) -> bool {
+        (value > self.threshold) | (value.is_nan() & self.missing_right)
+    }
+}
+
 /// Where a tree stands.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Span {
@@ -67,14 +97,31 @@ impl Node {
 impl Forest {
     /// Adds a tree whose leaves answer `rate` times their values.
     pub(crate) fn push(&mut self, tree: &Tree, features: &[FeatureBins], rate: f64) {
+        let nodes = tree.nodes.iter().map(|node| FlatNode {
+            split: node.split.map(|split| FlatSplit {
+                feature: split.feature,
+                threshold: features[split.feature].threshold(split.bin),
+                missing_right: split.missing_right,
+                left: split.left,
+                gain: split.gain,
+            }),
+            value: rate * node.value,
+            cover: node.cover,
+        });
+        self.push_nodes(tree.depth, nodes);
+    }
+
+    /// Adds a tree node by node: the root first, siblings side by side, children after their
+    /// parent.
+    pub(crate) fn push_nodes(&mut self, depth: usize, nodes: impl Iterator<Item = FlatNode>) {
         let root = self.nodes.len() as u32;
-        self.trees.push(Span { root, depth: tree.depth as u32 });
-        for (i, node) in tree.nodes.iter().enumerate() {
+        self.trees.push(Span { root, depth: depth as u32 });
+        for (i, node) in nodes.enumerate() {
             let (flat, value, gain) = match node.split {
                 Some(split) => {
                     let flag = if split.missing_right { MISSING_RIGHT } else { 0 };
                     let flat = Node {
-                        threshold: features[split.feature].threshold(split.bin),
+                        threshold: split.threshold,
                         feature: split.feature as u32 | flag,
                         left: root + split.left,
                     };
@@ -82,7 +129,7 @@ impl Forest {
                 }
                 None => {
                     let flat = Node { threshold: f64::INFINITY, feature: 0, left: root + i as u32 };
-                    (flat, rate * node.value, 0.0)
+                    (flat, node.value, 0.0)
                 }
             };
             self.nodes.push(flat);
@@ -90,6 +137,25 @@ impl Forest {
             self.gains.push(gain);
             self.covers.push(node.cover);
         }
+    }
+
+    /// Every tree, node by node, as [`push_nodes`](Self::push_nodes) takes them.
+    pub(crate) fn trees(&self) -> impl Iterator<Item = impl ExactSizeIterator<Item = FlatNode>> {
+        let ends = self.trees.iter().skip(1).map(|tree| tree.root).chain([self.nodes.len() as u32]);
+        self.trees.iter().zip(ends).map(move |(tree, end)| {
+            let root = tree.root;
+            (root as usize..end as usize).map(move |at| {
+                let node = self.nodes[at];
+                let split = (!node.is_leaf(at)).then(|| FlatSplit {
+                    feature: node.feature(),
+                    threshold: node.threshold,
+                    missing_right: node.feature & MISSING_RIGHT != 0,
+                    left: node.left - root,
+                    gain: self.gains[at],
+                });
+                FlatNode { split, value: self.values[at], cover: self.covers[at] }
+            })
+        })
     }
 
     /// Keeps the first trees.

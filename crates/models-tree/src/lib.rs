@@ -53,6 +53,7 @@ mod split;
 mod train;
 mod tree;
 mod xgboost;
+mod xgboost_json;
 
 pub use auto_boosting::{AutoBoosting, AutoBoostingParams, BoostingEngine};
 pub use boosting::Boosting;
