@@ -72,7 +72,10 @@ fn main() -> Result<(), Failure> {
             task.run(32, params, TransformerParams::fit_from)
         }
         "autoencoder" => {
-            let params = |training| AutoencoderParams { training, ..Default::default() };
+            let params = |training: TrainingParams| AutoencoderParams {
+                training: TrainingParams { batch_size: 256, ..training },
+                ..Default::default()
+            };
             task.run(1, params, AutoencoderParams::fit_from)
         }
         _ => Err(format!("no model {model:?}").into()),
@@ -107,9 +110,14 @@ impl Task {
             false => fit_from(&params, dataset, &start)?,
         };
         let ends = clock.0.into_inner().map_err(|e| e.to_string())?;
-        let times: Vec<f64> = ends.windows(2).map(|w| (w[1] - w[0]).as_secs_f64()).collect();
+        let pairs = || ends.windows(2).map(|w| (&w[0], &w[1]));
+        let wall: Vec<f64> = pairs().map(|(a, b)| (b.0 - a.0).as_secs_f64()).collect();
+        let cpu: Vec<f64> = pairs().map(|(a, b)| b.1 - a.1).collect();
         let losses = &model.report().train_loss;
-        println!("{{\"epoch_s\":{times:?},\"losses\":{losses:?},\"peak_mb\":{}}}", peak_mb());
+        println!(
+            "{{\"epoch_s\":{wall:?},\"epoch_cpu_s\":{cpu:?},\"losses\":{losses:?},\"peak_mb\":{}}}",
+            peak_mb()
+        );
         Ok(())
     }
 }
@@ -137,14 +145,14 @@ fn fit_on_libtorch<P: Params>(
     Err("built without the feature `tch`".into())
 }
 
-/// Notes when epochs end.
+/// Notes when epochs end, and the processor time until then.
 #[derive(Default)]
-struct Clock(Mutex<Vec<Instant>>);
+struct Clock(Mutex<Vec<(Instant, f64)>>);
 
 impl Progress for Clock {
     fn update(&self, _event: &ProgressEvent<'_>) {
         if let Ok(mut ends) = self.0.lock() {
-            ends.push(Instant::now());
+            ends.push((Instant::now(), cpu_seconds()));
         }
     }
 }
@@ -155,4 +163,12 @@ fn peak_mb() -> f64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kb = line.and_then(|text| text.trim().trim_end_matches("kB").trim().parse::<f64>().ok());
     kb.unwrap_or(0.0) / 1024.0
+}
+
+/// Processor time of all threads of this process on Linux; 0 elsewhere.
+fn cpu_seconds() -> f64 {
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let texts = threads.filter_map(|t| std::fs::read_to_string(t.path().join("schedstat")).ok());
+    let spent = texts.filter_map(|text| text.split(' ').next()?.parse::<f64>().ok());
+    spent.sum::<f64>() * 1e-9
 }
