@@ -11,6 +11,7 @@
 //! - A booster shares the ownership of the matrices that it knows, so either may be freed first.
 #![allow(unsafe_code, reason = "calls into a C library; each call states its contract")]
 
+use std::error::Error as _;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -117,20 +118,20 @@ impl Api {
     }
 
     fn load(path: PathBuf) -> Result<Self> {
-        let broken = |error: libloading::Error| XgboostError::Broken {
-            path: path.clone(),
-            reason: error.to_string(),
-        };
+        let broken = |reason: String| XgboostError::Broken { path: path.clone(), reason };
         // SAFETY: runs the constructors of the file and of what it needs. The user names the file,
         // or it lies where XGBoost is installed; XGBoost's constructors set up its own registries
         // and have no precondition.
-        let library = unsafe { Library::new(&path) }.map_err(broken)?;
+        let library = unsafe { Library::new(&path) }.map_err(|error| {
+            // The loader's own words are the source, where it has any.
+            broken(error.source().map_or_else(|| error.to_string(), ToString::to_string))
+        })?;
         // SAFETY: `void XGBoostVersion(int*, int*, int*)` in every version.
         let version_of = unsafe {
             library
                 .get::<unsafe extern "C" fn(*mut c_int, *mut c_int, *mut c_int)>("XGBoostVersion")
         }
-        .map_err(broken)?;
+        .map_err(|_| broken("it lacks XGBoostVersion".to_owned()))?;
         let (mut major, mut minor, mut patch) = (0, 0, 0);
         // SAFETY: three valid pointers to `int`, which is all that the function asks for.
         unsafe { version_of(&raw mut major, &raw mut minor, &raw mut patch) };
@@ -183,13 +184,13 @@ impl fmt::Debug for Api {
 }
 
 impl Functions {
-    fn load(library: &Library) -> std::result::Result<Self, libloading::Error> {
+    fn load(library: &Library) -> std::result::Result<Self, String> {
         /// The function of a name, as a plain pointer.
         macro_rules! function {
             ($name:literal) => {
                 // SAFETY: the field's type is the declaration of that name in `c_api.h`, which is
                 // the same in all accepted versions.
-                *unsafe { library.get($name) }?
+                *unsafe { library.get($name) }.map_err(|_| concat!("it lacks ", $name))?
             };
         }
         Ok(Self {
@@ -428,7 +429,8 @@ impl Booster {
         Ok(())
     }
 
-    /// Predicts row-major records, NaN being "missing": hands on `(n_rows,)`.
+    /// Predicts row-major records, NaN being "missing": hands on `(n_rows,)`, which `take` copies
+    /// and does not call the library with.
     pub(super) fn predict<T>(
         &self,
         records: &[f32],

@@ -71,6 +71,9 @@ impl Xgboost {
         booster.set("nthread", "1")?;
         booster.load(model)?;
         booster.set_feature_names(&feature_names)?;
+        // Only the model knows what XGBoost estimated.
+        let base_score = summary.base_score;
+        let fitted = fitted.map(|(params, report)| (params, FitReport { base_score, ..report }));
         let made = Self { feature_names, library, booster, summary, fitted_by, fitted };
         // XGBoost sets a model up at its first use, which several threads had better not share.
         let missing = vec![f64::NAN; made.summary.n_features];

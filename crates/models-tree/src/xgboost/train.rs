@@ -54,7 +54,7 @@ pub(super) fn fit(
             ..FitReport::default()
         },
     };
-    let mut report = rounds.run(&mut booster, dataset)?;
+    let report = rounds.run(&mut booster, dataset)?;
     let mut kept = match report.best_round {
         // A slice of no rounds would be one of all.
         0 => set_up(params, library, custom, &matrices, Some(report.base_score as f32))?,
@@ -64,7 +64,6 @@ pub(super) fn fit(
     kept.set_feature_names(dataset.feature_names())?;
     let model = kept.save(false)?;
     drop(kept);
-    report.base_score = inspect::ubj(&model)?.base_score;
     let fitted = Some((*params, report));
     Xgboost::new(*library, dataset.feature_names().to_vec(), &model, library.version(), fitted)
 }

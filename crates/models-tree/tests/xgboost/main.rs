@@ -7,4 +7,5 @@ mod degenerate;
 mod interchange;
 mod python;
 mod sample;
+mod search;
 mod training;
