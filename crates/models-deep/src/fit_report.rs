@@ -2,8 +2,8 @@ use serde::{Deserialize, Serialize};
 
 /// Says how a fit went.
 ///
-/// Losses are weighted means of squared errors in units of the standardised target: 1 is what a
-/// model reaches that knows the mean alone. The training loss is gathered on the way through an
+/// Losses are weighted means of squared errors in units of the standardised target (of the scaled
+/// features for an autoencoder): 1 is what a model reaches that knows the mean alone. The training loss is gathered on the way through an
 /// epoch, before each step and with dropout, so it lags behind the validation loss.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[non_exhaustive]

@@ -9,8 +9,8 @@ use crate::samples::Samples;
 use crate::simd::vectorised;
 use crate::training_params::TrainingParams;
 
-/// Shards that are worked on at a time; memory does not grow with the batch beyond them.
-const WAVE: usize = 16;
+/// Shards a thread that are worked on at a time; memory does not grow with the batch beyond them.
+const WAVE: usize = 2;
 
 /// Trains a network with our own code.
 ///
@@ -35,7 +35,7 @@ impl<N: Network> NativeLearner<N> {
         let threads = rayon::current_num_threads();
         let batch = params.batch_size.div_ceil(N::SHARD);
         // One thread needs one shard's room; gradients are added up in the same order.
-        let n_shards = if threads == 1 { 1 } else { batch.clamp(1, WAVE) };
+        let n_shards = if threads == 1 { 1 } else { batch.clamp(1, WAVE * threads) };
         Self {
             gradients: vec![0.0; weights.len()],
             adam: AdamW::new(params, weights.len()),

@@ -110,3 +110,116 @@ fn diverged(stage: &'static str, what: &str, epoch: usize) -> Error {
     );
     Error::numerical(stage, reason)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::Answers;
+    use crate::training_params::{EarlyStopping, Schedule};
+
+    /// Writes down what it is asked; its only weight is the number of steps taken.
+    #[derive(Default)]
+    struct Recorder {
+        rates: Vec<f64>,
+        rows: Vec<Vec<usize>>,
+        validations: Vec<f64>,
+    }
+
+    impl Learner for Recorder {
+        fn weights(&mut self) -> Result<Vec<f32>> {
+            Ok(vec![self.rates.len() as f32])
+        }
+
+        fn step(&mut self, _: &Samples, rows: &[usize], learning_rate: f64) -> Result<f64> {
+            self.rates.push(learning_rate);
+            self.rows.push(rows.to_vec());
+            Ok(rows.len() as f64)
+        }
+
+        fn loss(&mut self, _: &Samples, rows: &[usize]) -> Result<f64> {
+            assert_eq!(rows, [10, 11]);
+            Ok(self.validations.remove(0))
+        }
+    }
+
+    fn run(
+        learner: &mut Recorder,
+        tail: &[usize],
+        params: &TrainingParams,
+    ) -> Result<(Vec<f32>, FitReport)> {
+        let samples = Samples {
+            records: vec![0.0; 12],
+            n_features: 1,
+            first_bar: 0,
+            answers: Answers::Records,
+            weights: None,
+        };
+        let head: Vec<usize> = (0..10).collect();
+        train(learner, &samples, [&head, tail], params, "test", None)
+    }
+
+    #[test]
+    fn every_epoch_goes_through_all_rows_in_another_order() {
+        let params = TrainingParams { epochs: 2, batch_size: 4, ..Default::default() };
+        let mut learner = Recorder::default();
+        let (weights, report) = run(&mut learner, &[], &params).unwrap();
+        assert_eq!(learner.rows.iter().map(Vec::len).collect::<Vec<_>>(), [4, 4, 2, 4, 4, 2]);
+        let epochs: Vec<Vec<usize>> = learner.rows.chunks(3).map(<[_]>::concat).collect();
+        let sorted = |epoch: &Vec<usize>| {
+            let mut rows = epoch.clone();
+            rows.sort_unstable();
+            rows
+        };
+        assert!(epochs.iter().all(|epoch| sorted(epoch).into_iter().eq(0..10)));
+        assert_ne!(epochs[0], epochs[1]);
+        assert_ne!(epochs[0], sorted(&epochs[0]));
+        // A row's share of the loss is its share of the batch.
+        assert_eq!(report.train_loss, [3.6, 3.6]);
+        assert_eq!((report.best_epoch, weights), (2, vec![6.0]));
+
+        let ordered = TrainingParams { shuffle: false, ..params };
+        let mut learner = Recorder::default();
+        run(&mut learner, &[], &ordered).unwrap();
+        assert_eq!(learner.rows[..3].concat(), (0..10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_cosine_rises_in_a_line_and_falls_to_zero() {
+        let schedule = Schedule::Cosine { warm_up: 0.25 };
+        let params = TrainingParams {
+            epochs: 4,
+            batch_size: 5,
+            learning_rate: 0.5,
+            schedule,
+            ..Default::default()
+        };
+        let mut learner = Recorder::default();
+        run(&mut learner, &[], &params).unwrap();
+        let half_cosine = |i: f64| 0.25 * (1.0 + (std::f64::consts::PI * i / 6.0).cos());
+        let wanted = [0.25, 0.5].into_iter().chain((0..6).map(|i| half_cosine(f64::from(i))));
+        let wanted: Vec<f64> = wanted.collect();
+        assert_eq!(learner.rates.len(), wanted.len());
+        let close = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-12;
+        assert!(learner.rates.iter().zip(&wanted).all(close), "{:?}", learner.rates);
+    }
+
+    #[test]
+    fn the_best_epochs_weights_are_kept_and_a_tie_is_no_gain() {
+        let stopping = EarlyStopping { patience: 2, validation_share: 0.5 };
+        let params = TrainingParams {
+            epochs: 9,
+            batch_size: 10,
+            early_stopping: Some(stopping),
+            ..Default::default()
+        };
+        let validations = vec![3.0, 2.0, 2.5, 1.0, 1.0, 4.0, 0.0];
+        let mut learner = Recorder { validations: validations.clone(), ..Default::default() };
+        let (weights, report) = run(&mut learner, &[10, 11], &params).unwrap();
+        assert_eq!((report.epochs, report.best_epoch), (6, 4));
+        assert_eq!(weights, [4.0]);
+        assert_eq!(report.validation_loss, validations[..6]);
+        let mut learner = Recorder { validations: vec![1.0, f64::NAN], ..Default::default() };
+        let error = run(&mut learner, &[10, 11], &params).unwrap_err().to_string();
+        assert!(error.contains("validation loss is not finite in epoch 2"), "{error}");
+    }
+}
