@@ -1,4 +1,4 @@
-//! Histogram gradient boosting in pure Rust.
+//! Histogram gradient boosting in pure Rust, and XGBoost where it is installed.
 //!
 //! [`BoostingParams`] learns boosted regression trees from a
 //! [`Dataset`](forecastle_core::Dataset) and gives a [`Boosting`] model: squared, absolute, Huber
@@ -9,6 +9,10 @@
 //! Features are cut into at most 255 bins, and a node's splits are found from sums over bins. The
 //! sums are whole numbers and therefore exact: the same data and seed give the same bits on any
 //! number of threads, however the work is shared out.
+//!
+//! [`XgboostParams`] fits with XGBoost's own library, which is loaded at run time
+//! ([`XgboostLibrary`]): nothing has to be installed to compile. [`AutoBoostingParams`] takes
+//! XGBoost where it is found and our own booster otherwise, and says which, and why.
 //!
 //! ```
 //! use forecastle_core::{Dataset, Fit, PredictExt, Rows};
@@ -31,7 +35,7 @@
 //! ```
 //!
 //! What is not here: classification and ranking (forecasts are numbers), categorical splits,
-//! monotone constraints, DART; other boosting libraries.
+//! monotone constraints, DART; boosting libraries other than XGBoost.
 
 mod accumulator;
 mod auto_boosting;
