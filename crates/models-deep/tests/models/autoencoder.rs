@@ -95,6 +95,22 @@ fn latents_do_not_depend_on_the_rows_beside_them_nor_on_targets() {
 }
 
 #[test]
+fn what_leaves_the_range_of_numbers_is_an_error() {
+    let (table, targets) = noise(7, 100, 2).unwrap();
+    let rows = Rows::from(0..100);
+    let training = TrainingParams { epochs: 1, ..Default::default() };
+    let params = AutoencoderParams { clip: None, training, ..Default::default() };
+    let dataset = Dataset::from_table(&table, &targets, &rows, 1).unwrap();
+    let open = params.fit(dataset).unwrap();
+    let clipped = AutoencoderParams { clip: Some(5.0), ..params }.fit(dataset).unwrap();
+    let mut records = table.values().to_owned();
+    records[[3, 0]] = 1e300;
+    assert!(matches!(open.predict(&records), Err(Error::Numerical { .. })));
+    assert!(matches!(open.encode(&records), Err(Error::Numerical { .. })));
+    assert!(clipped.predict(&records).unwrap().iter().all(|v| v.is_finite()));
+}
+
+#[test]
 fn sizes_outside_their_range_are_named() {
     let (table, targets) = noise(7, 50, 2).unwrap();
     let rows = Rows::from(0..50);

@@ -111,7 +111,14 @@ fn progress_tells_every_epoch_and_can_stop_in_the_middle_of_one() {
         assert_eq!((stage.as_str(), done, total), ("gru", i as u64 + 1, Some(3)));
         assert_eq!((loss, validation), (gru.report().train_loss[i], None));
     }
+    let training = TrainingParams { early_stopping: Some(EarlyStopping::default()), ..training };
+    let watcher = Watcher::default();
+    let gru = params(training).fit(dataset.with_progress(&watcher)).unwrap();
+    let told: Vec<_> = watcher.events.into_inner().unwrap().into_iter().map(|e| e.4).collect();
+    let wanted: Vec<_> = gru.report().validation_loss.iter().copied().map(Some).collect();
+    assert_eq!(told, wanted);
     // Asked before each of the 3 steps of an epoch: stopped before the 5th.
+    let training = TrainingParams { early_stopping: None, ..training };
     let watcher = Watcher { stop_after: Some(4), ..Watcher::default() };
     let error = params(training).fit(dataset.with_progress(&watcher)).unwrap_err();
     assert!(error.is_cancelled(), "{error}");
