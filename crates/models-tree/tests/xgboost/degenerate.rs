@@ -6,10 +6,10 @@ use ndarray::{Array1, Array2, Axis, array, concatenate};
 
 use crate::sample::{Sample, holed, library, plain, table};
 
+type Engine = Box<dyn Fn(Dataset<'_>) -> Result<Box<dyn Predict>>>;
+
 /// Our own booster, and XGBoost where it is found, with the parameters of a strong learner changed.
-fn engines(
-    change: impl Fn(&mut XgboostParams),
-) -> Vec<Box<dyn Fn(Dataset<'_>) -> Result<Box<dyn Predict>>>> {
+fn engines(change: impl Fn(&mut XgboostParams)) -> Vec<Engine> {
     let mut params = plain();
     change(&mut params);
     let ours = BoostingParams {
@@ -25,8 +25,7 @@ fn engines(
         base_score: params.base_score,
         ..Default::default()
     };
-    let mut engines: Vec<Box<dyn Fn(Dataset<'_>) -> Result<Box<dyn Predict>>>> =
-        vec![Box::new(move |dataset| Ok(Box::new(ours.fit(dataset)?)))];
+    let mut engines: Vec<Engine> = vec![Box::new(move |dataset| Ok(Box::new(ours.fit(dataset)?)))];
     if let Some(library) = library() {
         engines.push(Box::new(move |dataset| Ok(Box::new(params.fit_with(&library, dataset)?))));
     }

@@ -1,6 +1,6 @@
 //! Where XGBoost's library is absent, broken or of another version, our own booster speaks and says
 //! why. A process of its own: elsewhere a library may be loaded.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
