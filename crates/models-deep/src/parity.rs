@@ -81,7 +81,8 @@ fn each_case(bytes: &[u8], check: impl Fn(&Case<'_>, &TrainingParams)) {
     let file = SafeTensors::deserialize(bytes).unwrap();
     let (_, header) = SafeTensors::read_metadata(bytes).unwrap();
     let header = header.metadata().as_ref().unwrap();
-    let training: Value = serde_json::from_str(&header["training"]).unwrap();
+    let made: Value = serde_json::from_str(&header["made"]).unwrap();
+    let training = &made["training"];
     let params = TrainingParams {
         learning_rate: training["learning_rate"].as_f64().unwrap(),
         weight_decay: training["weight_decay"].as_f64().unwrap(),
@@ -89,7 +90,7 @@ fn each_case(bytes: &[u8], check: impl Fn(&Case<'_>, &TrainingParams)) {
         gradient_clip: training["gradient_clip"].as_f64(),
         ..TrainingParams::default()
     };
-    let cases: Vec<Value> = serde_json::from_str(&header["cases"]).unwrap();
+    let cases = made["cases"].as_array().unwrap();
     assert_eq!(cases.len(), 5);
     for (number, settings) in cases.iter().enumerate() {
         check(&Case { file: &file, number, settings }, &params);

@@ -4,7 +4,7 @@
     venv/bin/python crates/models-deep/tests/data/make_fixtures.py
 
 Writes gru.safetensors, transformer.safetensors and autoencoder.safetensors beside itself; one
-thread, fixed seeds. Each file holds several cases, described as JSON in its metadata under "cases".
+thread, fixed seeds. Each file holds several cases, described as JSON in its metadata under "made".
 Names of tensors, N the number of the case, S the step from 0:
 
     N/records    (n_bars, n_features), float32
@@ -167,6 +167,7 @@ for number, (kind, cases) in enumerate(CASES.items()):
     save_file(
         {name: np.ascontiguousarray(t.numpy()) for name, t in tensors.items()},
         path,
-        {"torch": torch.__version__, "training": json.dumps(settings), "cases": json.dumps(cases)},
+        # One entry: several would come in any order.
+        {"made": json.dumps(dict(torch=torch.__version__, training=settings, cases=cases))},
     )
     print(path.name, path.stat().st_size, "bytes")
