@@ -53,6 +53,7 @@ mod partition;
 mod quantile;
 mod report;
 mod sampling;
+mod shap;
 mod split;
 mod train;
 mod tree;
@@ -65,6 +66,7 @@ pub use loss::Loss;
 pub use matrix::BinnedMatrix;
 pub use params::{BoostingParams, EarlyStopping, Growth};
 pub use report::FitReport;
+pub use shap::{Contribution, Explanation};
 pub use xgboost::{
     Xgboost, XgboostError, XgboostLibrary, XgboostParams, XgboostSearch, XgboostVersion,
 };

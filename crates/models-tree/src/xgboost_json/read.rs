@@ -211,7 +211,7 @@ fn read_tree(tree: &TreeModel, n_features: usize) -> Result<(usize, Vec<FlatNode
             return Err(format!("it is deeper than {MAX_DEPTH}"));
         }
         let (limit, cover) = (tree.split_conditions[at], tree.sum_hessian[at]);
-        if !limit.is_finite() || !(cover >= 0.0 && cover.is_finite()) {
+        if !(limit.is_finite() && cover.is_finite() && cover >= 0.0) {
             return Err(format!("node {at} has a number that is not finite or a negative cover"));
         }
         let mut node = FlatNode { split: None, value: f64::from(limit), cover: f64::from(cover) };

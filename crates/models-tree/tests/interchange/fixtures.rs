@@ -1,4 +1,5 @@
-//! Models of `tests/data/make_xgboost_models.py`.
+//! Models of `tests/data/make_xgboost_models.py`, for more than one test binary.
+#![allow(dead_code, reason = "each binary uses its part")]
 
 use std::io::Read;
 
