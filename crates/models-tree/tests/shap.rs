@@ -158,7 +158,7 @@ fn wrong_shapes_and_infinite_records_are_refused() {
 fn rope(depth: usize, width: usize) -> Boosting {
     let mut document: Value = serde_json::from_slice(&load("stump_free").json).unwrap();
     let n = 2 * depth + 1;
-    let inner = |i: usize| i % 2 == 0 && i < n - 1;
+    let inner = |i: usize| i.is_multiple_of(2) && i < n - 1;
     let list = |of: &dyn Fn(usize) -> Value| Value::Array((0..n).map(of).collect());
     document["learner"]["feature_names"] = json!([]);
     document["learner"]["feature_types"] = json!([]);

@@ -94,7 +94,7 @@ fn a_tree_like_a_rope_is_taken_to_its_limit_and_refused_beyond() {
         let mut document: Value = serde_json::from_slice(&load("stump_free").json).unwrap();
         let model = &mut document["learner"]["gradient_booster"]["model"];
         let n = 2 * depth + 1;
-        let inner = |i: usize| i % 2 == 0 && i < n - 1;
+        let inner = |i: usize| i.is_multiple_of(2) && i < n - 1;
         let tree = &mut model["trees"][0];
         let list = |of: &dyn Fn(usize) -> Value| Value::Array((0..n).map(of).collect());
         tree["left_children"] = list(&|i| if inner(i) { json!(i + 1) } else { json!(-1) });
