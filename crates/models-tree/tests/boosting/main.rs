@@ -1,8 +1,9 @@
 //! What boosting must show from outside.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod conformance;
 mod degenerate;
+mod extremes;
 mod golden;
 mod losses;
 mod model;
