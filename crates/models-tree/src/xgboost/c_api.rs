@@ -6,8 +6,8 @@
 //! - A matrix copies the values, labels and weights that it is given.
 //! - What a function hands out belongs to XGBoost and lives until the same thread calls again with
 //!   the same handle; all of it is copied here before the function returns.
-//! - Prediction and saving may run on several threads at once with one booster; training may not,
-//!   which `&mut` sees to.
+//! - Prediction may run on several threads at once with one booster; training may not, which `&mut`
+//!   sees to. Saving reads the model as prediction does.
 //! - A booster shares the ownership of the matrices that it knows, so either may be freed first.
 #![allow(unsafe_code, reason = "calls into a C library; each call states its contract")]
 
@@ -300,8 +300,9 @@ pub(super) struct Booster {
 // SAFETY: a booster has no tie to the thread that made it: results and messages are kept by thread,
 // and random numbers are drawn in training only, which runs on one thread from seed to end.
 unsafe impl Send for Booster {}
-// SAFETY: the methods that take `&self` predict or save, which XGBoost allows on several threads at
-// once; all others take `&mut self`.
+// SAFETY: the methods that take `&self` predict, which XGBoost allows on several threads at once, or
+// save, which changes nothing in a booster that was set up by a first prediction, and every shared
+// one was; all others take `&mut self`.
 unsafe impl Sync for Booster {}
 
 impl Booster {

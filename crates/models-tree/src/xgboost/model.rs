@@ -65,6 +65,13 @@ impl Xgboost {
             let reason = format!("the XGBoost model has {had} features, {told} names are given");
             return Err(Error::artifact(reason));
         }
+        // Where an older library does not know a field it goes on without: 3.0 and before read the
+        // base score of 3.1 as 0 or 0.5 and say nothing.
+        let (wrote, reads) = (summary.version, library.version());
+        if (wrote.major, wrote.minor) > (reads.major, reads.minor) {
+            let reason = format!("XGBoost {wrote} wrote the model, the library here is {reads}");
+            return Err(Error::artifact(reason));
+        }
         let mut booster = Booster::new(library.api(), &[])?;
         booster.set("verbosity", "0")?;
         // Rows are shared out by rayon.
@@ -86,8 +93,9 @@ impl Xgboost {
     /// Reads a model that XGBoost saved as JSON. One without feature names gets `f0`, `f1`, ….
     ///
     /// # Errors
-    /// - [`Error::Artifact`] when it is no regression by trees with numeric splits, or damaged.
-    /// - [`Error::Component`] when the library cannot read it, e.g. since a newer one wrote it.
+    /// - [`Error::Artifact`] when it is no regression by trees with numeric splits, or damaged, or a
+    ///   newer XGBoost than the library wrote it.
+    /// - [`Error::Component`] when the library cannot read it.
     pub fn from_json(library: &XgboostLibrary, text: &str) -> Result<Self> {
         Self::import(library, text.as_bytes(), inspect::json(text)?)
     }
@@ -149,7 +157,7 @@ impl Xgboost {
         self.library
     }
 
-    /// The version of XGBoost that fitted the model, or wrote the file it was read from. Other
+    /// The version of XGBoost that fitted the model, or wrote the file it was read from. Newer
     /// versions predict the same with it, but would have learnt another one.
     pub fn fitted_by(&self) -> XgboostVersion {
         self.fitted_by
@@ -300,7 +308,8 @@ impl Load for Xgboost {
     /// Loads, with the library that [`XgboostLibrary::find`] finds.
     ///
     /// # Errors
-    /// - [`Error::Artifact`] when kind, version or content do not match.
+    /// - [`Error::Artifact`] when kind, version or content do not match, or a newer XGBoost than the
+    ///   library wrote the model.
     /// - [`Error::Component`] when there is no library, or it cannot read the model.
     fn load(artifact: &Artifact) -> Result<Self> {
         let content: Content = artifact.decode(Self::KIND, VERSION)?;

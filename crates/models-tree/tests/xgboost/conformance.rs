@@ -49,11 +49,13 @@ fn a_row_gives_the_same_bits_as_a_table_in_either_memory_order_and_on_any_thread
     let mut every_second = strided.slice_mut(ndarray::s![..;2]);
     model.predict_into(&records, &mut every_second).unwrap();
     assert_eq!(every_second, row_major);
+    let bytes = model.to_ubj().unwrap();
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
-                for _ in 0..20 {
+                for _ in 0..10 {
                     assert_eq!(model.predict(&records).unwrap(), row_major);
+                    assert_eq!(model.to_ubj().unwrap(), bytes);
                 }
             });
         }

@@ -145,6 +145,22 @@ fn a_model_that_does_not_hold_together_never_reaches_the_library() {
 }
 
 #[test]
+fn a_model_of_a_newer_xgboost_is_refused_and_not_misread() {
+    let Some(library) = library() else { return };
+    let mut model = small(&library);
+    let version = library.version();
+    for (major, minor) in [(version.major, version.minor + 1), (version.major + 1, 0)] {
+        model["version"] = json!([major, minor, 0]);
+        let error = Xgboost::from_json(&library, &model.to_string()).unwrap_err();
+        assert!(matches!(error, Error::Artifact { .. }));
+        assert!(error.to_string().contains(&format!("XGBoost {major}.{minor}.0 wrote")), "{error}");
+    }
+    // Another patch writes the same.
+    model["version"] = json!([version.major, version.minor, version.patch + 1]);
+    Xgboost::from_json(&library, &model.to_string()).unwrap();
+}
+
+#[test]
 fn damaged_bytes_are_an_error_or_a_model_but_never_a_crash() {
     let Some(library) = library() else { return };
     let mut params = plain();
