@@ -14,6 +14,11 @@
 //! ([`XgboostLibrary`]): nothing has to be installed to compile. [`AutoBoostingParams`] takes
 //! XGBoost where it is found and our own booster otherwise, and says which, and why.
 //!
+//! [`Boosting`] models are written and read in XGBoost's JSON format
+//! ([`to_xgboost_json`](Boosting::to_xgboost_json),
+//! [`from_xgboost_json`](Boosting::from_xgboost_json)), and [`explain`](Boosting::explain) tells
+//! by exact SHAP values which features moved a forecast.
+//!
 //! ```
 //! use forecastle_core::{Dataset, Fit, PredictExt, Rows};
 //! use forecastle_models_tree::{BoostingParams, Loss};

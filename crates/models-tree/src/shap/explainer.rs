@@ -95,13 +95,12 @@ impl<const M: usize> Explainer<M> {
             trees: Vec::with_capacity(forest.n_trees()),
             expected: 0.0,
         };
-        let mut cells = 0;
+        let cells = forest.trees().map(|nodes| nodes.len()).sum::<usize>() * (M + 2);
+        if cells > MAX_CELLS {
+            let reason = "the trees are too large and too deep for the memory they may take";
+            return Err(Error::numerical("SHAP values", reason));
+        }
         for nodes in forest.trees() {
-            cells += nodes.len() * (M + 2);
-            if cells > MAX_CELLS {
-                let reason = "the trees are too large and too deep for the memory they may take";
-                return Err(Error::numerical("SHAP values", reason));
-            }
             let tree = explainer.prepare(nodes.collect())?;
             explainer.trees.push(tree);
         }
@@ -330,6 +329,16 @@ mod tests {
             forest.push_nodes(depth, nodes.iter().copied());
             assert!(Explainer::<1>::new(&forest).is_err(), "{covers:?}");
         }
+    }
+
+    #[test]
+    fn trees_beyond_the_memory_they_may_take_are_refused() {
+        let mut forest = Forest::default();
+        for _ in 0..MAX_CELLS / 130 + 1 {
+            forest.push_nodes(0, tree(&[], &[1.0]).1.into_iter());
+        }
+        assert!(Explainer::<128>::new(&forest).is_err());
+        assert!(Explainer::<1>::new(&forest).is_ok());
     }
 
     #[test]

@@ -7,9 +7,9 @@ use forecastle_models_tree::Boosting;
 use serde_json::{Value, json};
 
 use crate::exported::{ours, parameter_sets};
-use crate::fixtures::{NAMES, distance, load, numbers};
+use crate::fixtures::{NAMES, distance, load, numbers, table};
 
-/// Loads each model, predicts its rows, and saves it again.
+/// Loads each model, predicts and explains its rows, and saves it again.
 const SCRIPT: &str = r#"
 import json, sys, numpy, xgboost
 told = []
@@ -26,7 +26,7 @@ print(xgboost.__version__)
 "#;
 
 #[test]
-fn models_of_ours_predict_the_same_in_python_and_come_back() {
+fn models_of_ours_predict_and_explain_the_same_in_python_and_come_back() {
     let Ok(python) = std::env::var("FORECASTLE_XGBOOST_PYTHON") else {
         println!("skipped: FORECASTLE_XGBOOST_PYTHON names no Python with xgboost");
         return;
@@ -48,15 +48,20 @@ fn models_of_ours_predict_the_same_in_python_and_come_back() {
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     println!("XGBoost {}", String::from_utf8_lossy(&run.stdout).trim());
     let told: Value = serde_json::from_slice(&std::fs::read(&answered).unwrap()).unwrap();
-    let mut worst = 0.0_f64;
+    let (mut worst, mut worst_shap) = (0.0_f64, 0.0_f64);
     for (i, (model, records)) in models.iter().enumerate() {
         let predicted = model.predict(records).unwrap();
         let theirs = distance(&numbers(&told[i]["predictions"]), &predicted);
         let again = told[i]["model"].as_str().unwrap();
         let again = Boosting::from_xgboost_json(again.as_bytes(), None).unwrap();
         let back = distance(&again.predict(records).unwrap(), &predicted);
+        let mut values = ndarray::Array2::zeros((records.nrows(), records.ncols() + 1));
+        model.shap_values_into(records, &mut values).unwrap();
+        let shap = distance(&table(&told[i]["shap"]), &values);
         worst = worst.max(theirs).max(back);
+        worst_shap = worst_shap.max(shap);
+        assert!(shap < 1e-5, "model {i}: SHAP values differ by {shap:e}");
         assert!(theirs < 1e-6 && back < 1e-6, "model {i}: {theirs:e} there, {back:e} back");
     }
-    println!("{} models, largest difference {worst:e}", models.len());
+    println!("{} models, largest difference {worst:e}, SHAP {worst_shap:e}", models.len());
 }
