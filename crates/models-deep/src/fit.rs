@@ -1,13 +1,14 @@
 use forecastle_core::{Dataset, Error, Result};
 
 use crate::architecture::{Architecture, NeuralParams};
+use crate::layout::Layout;
 use crate::learner::Learner;
 use crate::native_learner::NativeLearner;
 use crate::network::Network;
 use crate::neural_model::NeuralModel;
 use crate::prepared::{Prepared, split_rows};
 use crate::scaling::TargetScaling;
-use crate::train::train;
+use crate::train::Training;
 use crate::training_params::TrainingParams;
 
 /// Fits with our own arithmetic.
@@ -21,6 +22,15 @@ pub(crate) fn fit_native<P: NeuralParams>(
     })
 }
 
+/// The weights with a head of zeros: such a network answers 0, the mean of what it is to learn.
+fn headless(layout: &Layout, weights: &[f32]) -> Vec<f32> {
+    let mut weights = weights.to_vec();
+    for parameter in layout.parameters().iter().filter(|p| p.name.starts_with("head.")) {
+        weights[parameter.range.clone()].fill(0.0);
+    }
+    weights
+}
+
 /// Fits on any backend.
 ///
 /// - `start`: a model whose weights and scalings to begin with
@@ -32,7 +42,7 @@ pub(crate) fn fit_with<P: NeuralParams, L: Learner>(
     params: &P,
     dataset: Dataset<'_>,
     start: Option<&NeuralModel<P>>,
-    learner: impl FnOnce(&P::Network, Vec<f32>, &TrainingParams) -> Result<L>,
+    learner: impl Fn(&P::Network, Vec<f32>, &TrainingParams) -> Result<L>,
 ) -> Result<NeuralModel<P>> {
     let kind = <P as Architecture>::KIND;
     params.check()?;
@@ -57,9 +67,22 @@ pub(crate) fn fit_with<P: NeuralParams, L: Learner>(
     let prepared =
         Prepared::new(kind, dataset, rows, network.lookback(), &standardizer, target.as_ref())?;
     let [head, tail] = &prepared.rows;
+    let fallback = match (tail.is_empty(), start) {
+        (true, _) => None,
+        (false, Some(_)) => Some(weights.clone()),
+        (false, None) => Some(headless(network.layout(), &weights)),
+    };
+    let fallback = match fallback {
+        None => None,
+        Some(weights) => {
+            let mut learner = learner(&network, weights.clone(), training)?;
+            Some((learner.loss(&prepared.samples, tail)?, weights))
+        }
+    };
     let mut learner = learner(&network, weights, training)?;
+    let training = Training { params: training, stage: kind, progress: dataset.progress() };
     let (weights, report) =
-        train(&mut learner, &prepared.samples, [head, tail], training, kind, dataset.progress())?;
+        training.run(&mut learner, &prepared.samples, [head, tail], fallback)?;
     NeuralModel::assemble(
         dataset.feature_names().to_vec(),
         (params.clone(), standardizer, target.unwrap_or(TargetScaling::NONE), report),

@@ -12,87 +12,107 @@ use crate::training_params::TrainingParams;
 const ORDER: u64 = 0x006F_7264_6572;
 
 /// Trains a network on any backend: epochs, order of rows, schedule, early stopping, progress.
-///
-/// - `head`, `tail`: rows to learn from, none with weight 0, and rows to validate on, empty without
-///   early stopping
-/// - `stage`: the model's name in progress and errors
-///
-/// Returns the weights of the best epoch, which without a tail is the last one.
-///
-/// # Errors
-/// - [`Error::Numerical`] when a loss or the weights are not finite.
-/// - [`Error::Cancelled`] when the observer asks to stop; it is asked before every step.
-/// - Whatever the backend fails with.
-pub(crate) fn train(
-    learner: &mut dyn Learner,
-    samples: &Samples,
-    [head, tail]: [&[usize]; 2],
-    params: &TrainingParams,
-    stage: &'static str,
-    progress: Option<&dyn Progress>,
-) -> Result<(Vec<f32>, FitReport)> {
-    let stopping = params.early_stopping.filter(|_| !tail.is_empty());
-    let n_steps = params.epochs.saturating_mul(head.len().div_ceil(params.batch_size));
-    let mut random = Xoshiro256PlusPlus::seed_from_u64(part_key(params.seed, ORDER));
-    let mut order = head.to_vec();
-    let mut report =
-        FitReport { train_rows: head.len(), validation_rows: tail.len(), ..FitReport::default() };
-    let mut best: Option<(f64, Vec<f32>)> = None;
-    let mut step = 0;
-    for epoch in 1..=params.epochs {
-        if params.shuffle {
-            shuffle(&mut order, &mut random);
-        }
-        let (mut sum, mut weight) = (0.0, 0.0);
-        for rows in order.chunks(params.batch_size) {
-            if progress.is_some_and(Progress::is_cancelled) {
-                return Err(Error::Cancelled);
+#[derive(Clone, Copy)]
+pub(crate) struct Training<'a> {
+    pub(crate) params: &'a TrainingParams,
+    /// The model's name in progress and errors.
+    pub(crate) stage: &'static str,
+    pub(crate) progress: Option<&'a dyn Progress>,
+}
+
+impl Training<'_> {
+    /// Trains.
+    ///
+    /// - `head`, `tail`: rows to learn from, none with weight 0, and rows to validate on, empty
+    ///   without early stopping
+    /// - `fallback`: weights to return when no epoch is better, and their loss over the tail
+    ///
+    /// Returns the weights of the best epoch, which without a tail is the last one.
+    ///
+    /// # Errors
+    /// - [`Error::Numerical`] when a loss or the weights are not finite.
+    /// - [`Error::Cancelled`] when the observer asks to stop; it is asked before every step.
+    /// - Whatever the backend fails with.
+    pub(crate) fn run(
+        &self,
+        learner: &mut dyn Learner,
+        samples: &Samples,
+        [head, tail]: [&[usize]; 2],
+        fallback: Option<(f64, Vec<f32>)>,
+    ) -> Result<(Vec<f32>, FitReport)> {
+        let Self { params, stage, progress } = *self;
+        let stopping = params.early_stopping.filter(|_| !tail.is_empty());
+        let n_steps = params.epochs.saturating_mul(head.len().div_ceil(params.batch_size));
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(part_key(params.seed, ORDER));
+        let mut order = head.to_vec();
+        let mut report = FitReport {
+            train_rows: head.len(),
+            validation_rows: tail.len(),
+            ..FitReport::default()
+        };
+        report.fallback_loss = fallback.as_ref().map(|(loss, _)| *loss);
+        let mut best: Option<(f64, Vec<f32>)> = None;
+        let mut step = 0;
+        for epoch in 1..=params.epochs {
+            if params.shuffle {
+                shuffle(&mut order, &mut random);
             }
-            let rate = params.learning_rate * params.schedule.factor(step, n_steps);
-            let loss = learner.step(samples, rows, rate)?;
-            if !loss.is_finite() {
-                return Err(diverged(stage, "loss", epoch));
+            let (mut sum, mut weight) = (0.0, 0.0);
+            for rows in order.chunks(params.batch_size) {
+                if progress.is_some_and(Progress::is_cancelled) {
+                    return Err(Error::Cancelled);
+                }
+                let rate = params.learning_rate * params.schedule.factor(step, n_steps);
+                let loss = learner.step(samples, rows, rate)?;
+                if !loss.is_finite() {
+                    return Err(diverged(stage, "loss", epoch));
+                }
+                let of_rows = samples.total_weight(rows);
+                sum += loss * of_rows;
+                weight += of_rows;
+                step += 1;
             }
-            let of_rows = samples.total_weight(rows);
-            sum += loss * of_rows;
-            weight += of_rows;
-            step += 1;
-        }
-        report.epochs = epoch;
-        report.train_loss.push(sum / weight);
-        let mut validation = None;
-        if stopping.is_some() {
-            let loss = learner.loss(samples, tail)?;
-            if !loss.is_finite() {
-                return Err(diverged(stage, "validation loss", epoch));
+            report.epochs = epoch;
+            report.train_loss.push(sum / weight);
+            let mut validation = None;
+            if stopping.is_some() {
+                let loss = learner.loss(samples, tail)?;
+                if !loss.is_finite() {
+                    return Err(diverged(stage, "validation loss", epoch));
+                }
+                validation = Some(loss);
+                report.validation_loss.push(loss);
+                if best.as_ref().is_none_or(|(least, _)| loss < *least) {
+                    best = Some((loss, learner.weights()?));
+                    report.best_epoch = epoch;
+                }
             }
-            validation = Some(loss);
-            report.validation_loss.push(loss);
-            if best.as_ref().is_none_or(|(least, _)| loss < *least) {
-                best = Some((loss, learner.weights()?));
-                report.best_epoch = epoch;
+            if let Some(progress) = progress {
+                let event = ProgressEvent::new(stage, epoch as u64, Some(params.epochs as u64));
+                progress.update(&event.with_loss(sum / weight, validation));
+            }
+            if stopping.is_some_and(|s| epoch - report.best_epoch >= s.patience) {
+                break;
             }
         }
-        if let Some(progress) = progress {
-            let event = ProgressEvent::new(stage, epoch as u64, Some(params.epochs as u64));
-            progress.update(&event.with_loss(sum / weight, validation));
+        let weights = match (best, fallback) {
+            // Compared at the end alone: a network may need epochs to get there.
+            (Some((loss, _)), Some((least, weights))) if loss >= least => {
+                report.best_epoch = 0;
+                weights
+            }
+            (Some((_, weights)), _) => weights,
+            (None, _) => {
+                report.best_epoch = report.epochs;
+                learner.weights()?
+            }
+        };
+        if weights.iter().any(|w| !w.is_finite()) {
+            return Err(diverged(stage, "weights", report.best_epoch));
         }
-        if stopping.is_some_and(|s| epoch - report.best_epoch >= s.patience) {
-            break;
-        }
+        report.n_weights = weights.len();
+        Ok((weights, report))
     }
-    let weights = match best {
-        Some((_, weights)) => weights,
-        None => {
-            report.best_epoch = report.epochs;
-            learner.weights()?
-        }
-    };
-    if weights.iter().any(|w| !w.is_finite()) {
-        return Err(diverged(stage, "weights", report.best_epoch));
-    }
-    report.n_weights = weights.len();
-    Ok((weights, report))
 }
 
 /// Fisher and Yates.
@@ -155,7 +175,9 @@ mod tests {
             weights: None,
         };
         let head: Vec<usize> = (0..10).collect();
-        train(learner, &samples, [&head, tail], params, "test", None)
+        let training = Training { params, stage: "test", progress: None };
+        let fallback = (!tail.is_empty()).then(|| (9.0, vec![-1.0]));
+        training.run(learner, &samples, [&head, tail], fallback)
     }
 
     #[test]
@@ -217,9 +239,22 @@ mod tests {
         let (weights, report) = run(&mut learner, &[10, 11], &params).unwrap();
         assert_eq!((report.epochs, report.best_epoch), (6, 4));
         assert_eq!(weights, [4.0]);
+        assert_eq!(report.fallback_loss, Some(9.0));
         assert_eq!(report.validation_loss, validations[..6]);
         let mut learner = Recorder { validations: vec![1.0, f64::NAN], ..Default::default() };
         let error = run(&mut learner, &[10, 11], &params).unwrap_err().to_string();
         assert!(error.contains("validation loss is not finite in epoch 2"), "{error}");
+    }
+
+    #[test]
+    fn where_no_epoch_helps_the_fallback_is_kept() {
+        let stopping = EarlyStopping { patience: 2, validation_share: 0.5 };
+        let params =
+            TrainingParams { batch_size: 10, early_stopping: Some(stopping), ..Default::default() };
+        let mut learner =
+            Recorder { validations: vec![9.5, 9.2, 9.0, 9.4, 9.3], ..Default::default() };
+        let (weights, report) = run(&mut learner, &[10, 11], &params).unwrap();
+        assert_eq!((report.epochs, report.best_epoch), (5, 0));
+        assert_eq!(weights, [-1.0]);
     }
 }

@@ -42,7 +42,9 @@ impl Schedule {
 /// Stops training when the end of the training rows no longer gains by further epochs.
 ///
 /// The last `validation_share` of the selected rows is held back; the rows before it whose labels
-/// reach into it (the dataset's horizon) are purged. The model keeps the weights of its best epoch.
+/// reach into it (the dataset's horizon) are purged. The model keeps the weights of its best epoch. When
+/// no epoch is better than the mean of the training targets it forecasts that mean, and a warm start
+/// that gains nothing stays where it began.
 ///
 /// | Name | Default | Purpose | Range |
 /// |---|---|---|---|

@@ -7,7 +7,7 @@ use forecastle_models_deep::{
 
 fn training() -> TrainingParams {
     // Batches of several shards, the last one short.
-    TrainingParams { epochs: 2, batch_size: 70, learning_rate: 3e-3, ..Default::default() }
+    TrainingParams { epochs: 5, batch_size: 70, learning_rate: 1e-2, ..Default::default() }
 }
 
 fn gru() -> GruParams {

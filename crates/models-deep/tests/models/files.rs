@@ -10,7 +10,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 fn training() -> TrainingParams {
-    TrainingParams { epochs: 1, ..Default::default() }
+    TrainingParams { epochs: 1, early_stopping: None, ..Default::default() }
 }
 
 fn gru() -> GruParams {
