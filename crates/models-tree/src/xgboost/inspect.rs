@@ -37,7 +37,36 @@ pub(super) fn ubj(bytes: &[u8]) -> Result<Summary> {
 /// Checks a model in XGBoost's JSON; see [`ubj`].
 pub(super) fn json(text: &str) -> Result<Summary> {
     let value = serde_json::from_str(&without_infinities(text));
-    summary(&value.map_err(|error| refused(&format!("it is no JSON: {error}")))?)
+    let value = value.map_err(|error| refused(&format!("it is no JSON: {error}")))?;
+    // XGBoost may keep the other of two, and what it keeps must be what is checked.
+    if members(&value) != colons(text) {
+        return Err(refused("a key that comes twice"));
+    }
+    summary(&value)
+}
+
+/// Members of all objects in a value.
+fn members(value: &Value) -> usize {
+    match value {
+        Value::Object(object) => object.values().map(|value| 1 + members(value)).sum(),
+        Value::Array(array) => array.iter().map(members).sum(),
+        _ => 0,
+    }
+}
+
+/// Colons outside of texts: as many as objects have members.
+fn colons(text: &str) -> usize {
+    let (mut quoted, mut escaped, mut colons) = (false, false, 0);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            b':' if !quoted => colons += 1,
+            _ => (),
+        }
+    }
+    colons
 }
 
 fn refused(what: &str) -> Error {
@@ -292,5 +321,17 @@ mod tests {
         let text = r#"{"a": [Infinity, -Infinity, NaN, 1], "NaN \" Infinity": "\\"}"#;
         let value: Value = serde_json::from_str(&without_infinities(text)).unwrap();
         assert_eq!(value, serde_json::json!({"a": [null, null, null, 1], "NaN \" Infinity": "\\"}));
+    }
+
+    #[test]
+    fn keys_that_come_twice_are_counted() {
+        for (text, twice) in [
+            (r#"{"a": {"b:": [{"c": 1}], "d\":": ":\\"}, "e": null}"#, false),
+            (r#"{"a": {"b": 1, "b": 2}}"#, true),
+            (r#"[{"a": 1}, {"a": 1}]"#, false),
+        ] {
+            let value: Value = serde_json::from_str(text).unwrap();
+            assert_eq!(members(&value) != colons(text), twice, "{text}");
+        }
     }
 }

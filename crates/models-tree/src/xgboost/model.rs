@@ -97,7 +97,11 @@ impl Xgboost {
     ///   newer XGBoost than the library wrote it.
     /// - [`Error::Component`] when the library cannot read it.
     pub fn from_json(library: &XgboostLibrary, text: &str) -> Result<Self> {
-        Self::import(library, text.as_bytes(), inspect::json(text)?)
+        let summary = inspect::json(text)?;
+        // XGBoost tells its forms apart by the first two bytes, `{"` here, and takes what it does
+        // not know for a format without checks.
+        let members = text.trim_start().trim_start_matches('{').trim_start();
+        Self::import(library, format!("{{{members}").as_bytes(), summary)
     }
 
     /// Reads a model that XGBoost saved as UBJSON. One without feature names gets `f0`, `f1`, ….

@@ -65,7 +65,9 @@ fn a_model_that_does_not_hold_together_never_reaches_the_library() {
     let Some(library) = library() else { return };
     let model = small(&library);
     let read = |model: &Value| Xgboost::from_json(&library, &model.to_string());
-    read(&model).unwrap();
+    let expected = read(&model).unwrap().to_ubj().unwrap();
+    let pretty = format!("\n {}\n", serde_json::to_string_pretty(&model).unwrap());
+    assert_eq!(Xgboost::from_json(&library, &pretty).unwrap().to_ubj().unwrap(), expected);
     let tree = "/learner/gradient_booster/model/trees/0";
     let at = |field: &str| format!("{tree}/{field}");
     let changes = [
@@ -114,6 +116,10 @@ fn a_model_that_does_not_hold_together_never_reaches_the_library() {
         assert!(Xgboost::from_json(&library, text).is_err());
         assert!(Xgboost::from_ubj(&library, text.as_bytes()).is_err());
     }
+    // Whichever of two XGBoost would take.
+    let text =
+        model.to_string().replacen("\"parents\":", "\"left_children\":[9,9,9],\"parents\":", 1);
+    assert!(matches!(Xgboost::from_json(&library, &text), Err(Error::Artifact { .. })));
     // What is left out altogether.
     fn fields(value: &Value, path: &str, out: &mut Vec<(String, String)>) {
         match value {
