@@ -114,7 +114,7 @@ fn summary(model: &Value) -> Result<Summary> {
         return Err(refused(&format!("its objective {objective:?} is no regression known here")));
     }
     let params = get(learner, "learner_model_param")?;
-    if count(params, "num_class")? > 1 || count(params, "num_target")? > 1 {
+    if count(params, "num_class")? > 1 || count(params, "num_target")? != 1 {
         return Err(refused("it answers several numbers a row"));
     }
     let n_features = count(params, "num_feature")?;
@@ -155,6 +155,10 @@ fn check_rounds(model: &Value) -> Result<usize> {
     let n_trees = array(model, "trees")?.len();
     if count(params, "num_trees")? != n_trees {
         return Err(refused("the number of trees differs from what it says"));
+    }
+    // Rounds are counted by dividing by it.
+    if count(params, "num_parallel_tree")? != 1 {
+        return Err(refused("it grows several trees a round"));
     }
     let groups = integers(model, "tree_info")?;
     if groups.len() != n_trees || groups.iter().any(|&group| group != 0) {

@@ -70,6 +70,8 @@ fn a_model_that_does_not_hold_together_never_reaches_the_library() {
     assert_eq!(Xgboost::from_json(&library, &pretty).unwrap().to_ubj().unwrap(), expected);
     let tree = "/learner/gradient_booster/model/trees/0";
     let at = |field: &str| format!("{tree}/{field}");
+    let rounds =
+        |field: &str| format!("/learner/gradient_booster/model/gbtree_model_param/{field}");
     let changes = [
         (at("left_children/0"), json!(3)),
         (at("left_children/0"), json!(-2)),
@@ -94,8 +96,13 @@ fn a_model_that_does_not_hold_together_never_reaches_the_library() {
         (tree.to_owned(), json!({})),
         ("/learner/gradient_booster/model/tree_info".into(), json!([1])),
         ("/learner/gradient_booster/model/iteration_indptr".into(), json!([0, 9])),
-        ("/learner/gradient_booster/model/gbtree_model_param/num_trees".into(), json!("2")),
+        (rounds("num_trees"), json!("2")),
+        (rounds("num_parallel_tree"), json!("0")),
+        (rounds("num_parallel_tree"), json!("2")),
+        (rounds("num_trees"), json!("-1")),
         ("/learner/gradient_booster/name".into(), json!("dart")),
+        ("/learner/learner_model_param/num_target".into(), json!("0")),
+        ("/learner/learner_model_param/num_target".into(), json!("2")),
         ("/learner/learner_model_param/num_feature".into(), json!("4")),
         ("/learner/learner_model_param/num_feature".into(), json!("4000000000")),
         ("/learner/learner_model_param/num_class".into(), json!("3")),
