@@ -1,4 +1,4 @@
-//! Forecast metrics, Diebold-Mariano, leaderboard and leak meters.
+//! Forecast metrics, Diebold-Mariano, leaderboard, leak meters and a search for settings.
 //!
 //! - **Metrics**: [`mae`], [`rmse`], [`mase`], [`relative_mae`], [`relative_rmse`],
 //!   [`directional_accuracy`], [`information_coefficient`].
@@ -6,6 +6,8 @@
 //! - **[`Leaderboard`]**: every model beside the naive forecast, on the same rows.
 //! - **Meters**: [`leak_meter`] and [`look_ahead_meter`] run a model, or an anchor of prices, on pure
 //!   noise, where every skill is a defect of the procedure.
+//! - **[`SearchParams`]**: a search for good settings, random or by Parzen estimators, that counts its
+//!   trials and says how much of the best one's advantage is [`Luck`].
 //!
 //! ```
 //! use forecastle_evaluation::{Leaderboard, write_csv};
@@ -41,6 +43,7 @@ mod direction;
 mod leaderboard;
 mod leak;
 mod look_ahead;
+mod search;
 
 pub use accuracy::{mae, mase, relative_mae, relative_rmse, rmse};
 pub use correlation::information_coefficient;
@@ -51,3 +54,7 @@ pub use direction::directional_accuracy;
 pub use leaderboard::{Leaderboard, LeaderboardRow, NAIVE, write_csv};
 pub use leak::{LeakParams, LeakReading, LeakReport, leak_meter};
 pub use look_ahead::{LookAheadParams, LookAheadReport, look_ahead_meter};
+pub use search::{
+    Dimension, Luck, Point, Sampler, Scale, SearchParams, SearchReport, SearchSpace, TpeParams,
+    Trial, TrialLoss, Value, expected_maximum,
+};
