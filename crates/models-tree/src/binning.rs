@@ -66,6 +66,11 @@ impl FeatureBins {
         self.thresholds.get(usize::from(bin)).copied().unwrap_or(f64::MAX)
     }
 
+    /// Bins between increasing thresholds, of which there are fewer than 255.
+    pub(crate) fn of_thresholds(thresholds: Vec<f64>) -> Self {
+        Self { n_bins: thresholds.len() + 1, thresholds }
+    }
+
     /// What finds the bins of values.
     pub(crate) fn finder(&self) -> BinFinder {
         let mut padded = [f64::INFINITY; 255];

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::forest::Forest;
+use crate::quantised::{QuantisedForest, ROWS, Workspace};
 use crate::{BoostingParams, FitReport};
 
 /// Version of the saved format.
@@ -11,6 +12,9 @@ const VERSION: u32 = 1;
 
 /// Rows that are predicted together.
 const CHUNK: usize = 128;
+
+/// Rows from which on turning the forest's thresholds into bytes pays.
+const MANY_ROWS: usize = 1000;
 
 /// Predicts with boosted trees; made by [`BoostingParams`].
 ///
@@ -110,6 +114,27 @@ impl Boosting {
         Ok(())
     }
 
+    /// Predicts consecutive rows from `first` on, as bytes.
+    fn predict_quantised(
+        &self,
+        forest: &QuantisedForest,
+        records: &ArrayRef2<f64>,
+        first: usize,
+        workspace: &mut Workspace,
+        out: &mut [f64],
+    ) -> Result<()> {
+        for feature in 0..self.feature_names.len() {
+            let column = records.slice(s![first..first + out.len(), feature]);
+            if let Some(row) = column.iter().position(|v| v.is_infinite()) {
+                return Err(self.infinite(first + row, feature));
+            }
+            forest.quantise(feature, column.iter().copied(), workspace);
+        }
+        out.fill(self.content.base_score);
+        forest.add_rows(workspace, out);
+        Ok(())
+    }
+
     fn infinite(&self, row: usize, feature: usize) -> Error {
         Error::NonFinite {
             what: "records",
@@ -135,6 +160,17 @@ impl Predict for Boosting {
             out.assign(&predicted);
             return Ok(());
         };
+        if slice.len() >= MANY_ROWS
+            && let Some(forest) =
+                QuantisedForest::new(&self.content.forest, self.feature_names.len())
+        {
+            let chunks = slice.par_chunks_mut(ROWS).enumerate();
+            let chunk = |workspace: &mut Workspace, (i, out): (usize, &mut [f64])| {
+                self.predict_quantised(&forest, records, i * ROWS, workspace, out).err()
+            };
+            let error = chunks.map_init(Workspace::default, chunk).find_map_first(|error| error);
+            return error.map_or(Ok(()), Err);
+        }
         let chunk = |buffer: &mut Vec<f64>, (i, out): (usize, &mut [f64])| {
             self.predict_chunk(records, i * CHUNK, buffer, out).err()
         };
