@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use forecastle::features::VwapAnchor;
+use forecastle::models_tree::BoostingEngine;
 use forecastle::{ModelKind, NeuralEngine, Pipeline, PipelineConfig, RowSelection};
 
 #[path = "support/candles.rs"]
@@ -39,8 +40,12 @@ struct Args {
     /// Models of the ensemble [default: ridge,boosting,kalman,gru,transformer,autoencoder]
     #[arg(long, value_delimiter = ',')]
     models: Option<Vec<ModelKind>>,
-    /// What neural models compute with: pure_rust, libtorch or libtorch:cuda:N
-    /// [default: pure_rust]
+    /// Who fits boosted trees: `auto` (XGBoost where it is installed), `pure_rust` or `xgboost`
+    /// [default: auto]
+    #[arg(long)]
+    boosting_engine: Option<BoostingEngine>,
+    /// What neural models compute with: `pure_rust`, `libtorch` or `libtorch:cuda:N`
+    /// [default: `pure_rust`]
     #[arg(long)]
     neural_engine: Option<NeuralEngine>,
     /// Seed of everything random [default: 7]
@@ -49,6 +54,9 @@ struct Args {
     /// Worker threads; the numbers do not depend on it [default: all cores]
     #[arg(long)]
     threads: Option<usize>,
+    /// Tell which features moved the boosted forecast of the last candle
+    #[arg(long)]
+    explain: bool,
     /// Which rows to write
     #[arg(long, value_enum, default_value_t = Rows::Last)]
     rows: Rows,
@@ -85,6 +93,7 @@ impl Args {
         };
         config.horizon = self.horizon.unwrap_or(config.horizon);
         config.vwap = self.vwap.unwrap_or(config.vwap);
+        config.boosting_engine = self.boosting_engine.unwrap_or(config.boosting_engine);
         config.neural_engine = self.neural_engine.unwrap_or(config.neural_engine);
         config.seed = self.seed.unwrap_or(config.seed);
         config.threads = self.threads.or(config.threads);
@@ -106,7 +115,12 @@ fn run(args: &Args) -> Result<()> {
     let bar = progress_bar::Bar::new();
     let fitted = pipeline.fit_with(&input.series, &bar)?;
     bar.finish();
-    let report = fitted.run(&input.series)?.with_input(input.source, input.repairs);
+    let mut report = fitted.run(&input.series)?;
+    if args.explain {
+        let explanation = fitted.explain(&input.series).context("cannot explain the forecast")?;
+        report = report.with_explanation(explanation);
+    }
+    let report = report.with_input(input.source, input.repairs);
 
     let selection = match args.rows {
         Rows::Last => RowSelection::Last,

@@ -278,6 +278,30 @@ fn a_long_fit_tells_how_its_networks_train() {
 }
 
 #[test]
+fn an_explanation_adds_up_to_the_boosted_forecast() {
+    let candles = simulated(700, 28);
+    let fitted = pipeline(5).fit(&candles).unwrap();
+    let explanation = fitted.explain(&candles).unwrap();
+    let parts = explanation.contributions.iter().map(|part| part.contribution);
+    let sum = explanation.base + parts.sum::<f64>();
+    assert!((sum - explanation.prediction).abs() < 1e-9, "{explanation:?}");
+    assert!(explanation.contributions[0].contribution != 0.0);
+    let report = fitted.run(&candles).unwrap().with_explanation(explanation.clone());
+    let row = report.forecast().unwrap();
+    let price = row.structure.candle.close() * explanation.prediction.exp();
+    // XGBoost, where it is installed, sums in single precision.
+    assert!((row.forecast.boosting.unwrap() / price - 1.0).abs() < 1e-6);
+    let screen = report.to_screen(RowSelection::Last);
+    assert!(screen.contains("WHY boosting") && screen.contains("boosting by "), "{screen}");
+    let without = Pipeline::builder().models([ModelKind::Ridge]).build().unwrap();
+    let refused = without.fit(&candles).unwrap().explain(&candles).unwrap_err();
+    assert!(refused.to_string().starts_with("parameter `models`"), "{refused}");
+    let short = candles.slice(0..100);
+    let nothing = pipeline(5).fit(&short).unwrap().explain(&short).unwrap_err();
+    assert!(nothing.is_not_enough_data(), "{nothing}");
+}
+
+#[test]
 fn an_engine_that_is_not_built_in_is_refused() {
     let config = PipelineConfig { neural_engine: NeuralEngine::LibtorchCuda(77), ..settings() };
     let refused = Pipeline::new(config).and_then(|p| p.fit(&simulated(600, 27)).map(drop));

@@ -6,7 +6,7 @@ use forecastle_ensemble::{MetaParams, RidgeParams};
 use forecastle_features::VwapAnchor;
 use forecastle_kalman::KalmanParams;
 use forecastle_models_deep::{AutoencoderParams, GruParams, TransformerParams};
-use forecastle_models_tree::BoostingParams;
+use forecastle_models_tree::{BoostingEngine, BoostingParams};
 use forecastle_signals::{RuleParams, RuleWeights};
 use serde::{Deserialize, Serialize};
 
@@ -146,6 +146,7 @@ impl Default for StackingConfig {
 /// | `models` | all six | bases of the ensemble; empty: rules alone |
 /// | `seed` | 7 | of everything random; a model's own seed is added to it |
 /// | `threads` | all cores | worker threads; never changes a number |
+/// | `boosting_engine` | `auto` | XGBoost where it is installed, else ours; or `pure_rust`, `xgboost` |
 /// | `neural_engine` | `pure_rust` | what GRU and Transformer compute with |
 /// | `rules`, `stacking`, `ridge`, `boosting`, `kalman`, `gru`, `transformer`, `autoencoder` | | settings of the parts |
 ///
@@ -178,6 +179,8 @@ pub struct PipelineConfig {
     pub seed: u64,
     /// Worker threads; all cores when absent.
     pub threads: Option<usize>,
+    /// Who fits boosted trees.
+    pub boosting_engine: BoostingEngine,
     /// What GRU and Transformer compute with.
     pub neural_engine: NeuralEngine,
     /// The rules.
@@ -207,6 +210,7 @@ impl Default for PipelineConfig {
             models: ModelKind::ALL.to_vec(),
             seed: 7,
             threads: None,
+            boosting_engine: BoostingEngine::default(),
             neural_engine: NeuralEngine::PureRust,
             rules: RuleConfig::default(),
             stacking: StackingConfig::default(),

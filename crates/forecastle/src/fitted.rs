@@ -1,5 +1,5 @@
 use forecastle_core::{
-    Artifact, CandleSeries, Error, Predict, Result, Symbol, Timeframe, Timestamp,
+    Artifact, CandleSeries, Error, FeatureTable, Predict, Result, Symbol, Timeframe, Timestamp,
 };
 use forecastle_ensemble::{MetaModel, Stacking};
 use forecastle_features::global_vwap;
@@ -62,14 +62,7 @@ impl FittedPipeline {
     /// # Errors
     /// - [`Error::InvalidParameter`] when symbol or timeframe are not those of the fit.
     pub fn run(&self, candles: &CandleSeries) -> Result<Report> {
-        for (name, fitted, given) in [
-            ("symbol", self.symbol.to_string(), candles.symbol().to_string()),
-            ("timeframe", self.timeframe.to_string(), candles.timeframe().to_string()),
-        ] {
-            if fitted != given {
-                return Err(Error::invalid_parameter(name, format!("the fit's {fitted}"), given));
-            }
-        }
+        self.check_market(candles)?;
         let structure = self.pipeline.structure().clone();
         let indicators = structure.indicators(candles.view())?;
         let forecasts = match &self.learned {
@@ -78,6 +71,29 @@ impl FittedPipeline {
         };
         let run = self.run_info(candles);
         Ok(Report { run, candles: candles.clone(), structure, indicators, forecasts })
+    }
+
+    fn check_market(&self, candles: &CandleSeries) -> Result<()> {
+        for (name, fitted, given) in [
+            ("symbol", self.symbol.to_string(), candles.symbol().to_string()),
+            ("timeframe", self.timeframe.to_string(), candles.timeframe().to_string()),
+        ] {
+            if fitted != given {
+                return Err(Error::invalid_parameter(name, format!("the fit's {fitted}"), given));
+            }
+        }
+        Ok(())
+    }
+
+    /// The fitted models, in the configuration's order; none where nothing was learnt.
+    pub(crate) fn bases(&self) -> &[Box<dyn Predict>] {
+        self.learned.as_ref().map_or(&[], |learned| learned.stacking.bases())
+    }
+
+    /// The features that models read.
+    pub(crate) fn features(&self, candles: &CandleSeries) -> Result<FeatureTable> {
+        self.check_market(candles)?;
+        Ok(self.pipeline.inputs(candles.view())?.features)
     }
 
     fn forecasts(&self, candles: &CandleSeries, learned: &Learned) -> Result<Vec<ForecastRow>> {
@@ -146,6 +162,7 @@ impl FittedPipeline {
             models: learned.map_or_else(Vec::new, |l| l.memory.models.clone()),
             naive_weight: learned.map(|l| l.stacking.naive_weight()),
             interval: learned.and_then(|l| l.memory.interval),
+            explanation: None,
             skipped,
             warnings: Vec::new(),
         };

@@ -21,7 +21,7 @@
 //! ```
 //!
 //! Rules without models: [`MarketStructure`]. Judging models by walking forward:
-//! [`Pipeline::leaderboard`]. Every part is a crate of its own, re-exported here: [`core`],
+//! [`Pipeline::leaderboard`]. Searching their settings: [`Pipeline::tune`]. Every part is a crate of its own, re-exported here: [`core`],
 //! [`market_data`], [`features`], [`regime`], [`signals`], [`models_tree`], [`models_deep`],
 //! [`kalman`], [`ensemble`], [`evaluation`].
 //!
@@ -30,6 +30,7 @@
 
 mod config;
 mod csv_table;
+mod explain;
 mod fitted;
 mod learned;
 mod models;
@@ -41,6 +42,7 @@ mod row;
 mod screen;
 mod skill;
 mod structure;
+mod tuning;
 mod walk_forward;
 
 pub use config::{ModelKind, PipelineConfig, RuleConfig, StackingConfig};
@@ -53,6 +55,7 @@ pub use report::{IntervalSummary, Report, RowSelection, RunInfo, SkippedModel};
 pub use row::{Cell, ForecastRow, Record, StructureRow, TableRow};
 pub use skill::ModelSummary;
 pub use structure::{MarketStructure, MarketStructureStream};
+pub use tuning::{HeldOut, Tuning, TuningParams};
 
 pub use forecastle_core as core;
 pub use forecastle_ensemble as ensemble;

@@ -6,7 +6,7 @@ use forecastle_models_deep::{
 };
 #[cfg(feature = "tch")]
 use forecastle_models_deep::{Device, NeuralModel, Torch, TorchModel, TorchParams};
-use forecastle_models_tree::BoostingParams;
+use forecastle_models_tree::{AutoBoostingParams, BoostingEngine, BoostingParams};
 
 use crate::price_target::{PriceModel, PriceTarget};
 use crate::{ModelKind, NeuralEngine, PipelineConfig};
@@ -33,10 +33,7 @@ impl Inputs {
 impl ModelKind {
     /// The model, unfitted, with its settings.
     pub(crate) fn unfitted(self, config: &PipelineConfig) -> Box<dyn DynFit> {
-        let boosting = BoostingParams {
-            seed: config.seed.wrapping_add(config.boosting.seed),
-            ..config.boosting
-        };
+        let boosting = boosting(config);
         let seeded = |training: TrainingParams| TrainingParams {
             seed: config.seed.wrapping_add(training.seed),
             ..training
@@ -71,12 +68,12 @@ impl ModelKind {
         let target = config.target;
         match self {
             Self::Ridge => load_target::<RidgeParams>(artifact, target),
-            Self::Boosting => load_target::<BoostingParams>(artifact, target),
+            Self::Boosting => load_target::<AutoBoostingParams>(artifact, target),
             Self::Kalman => Ok(Box::new(Kalman::load(artifact)?)),
             Self::Gru => load_neural::<GruParams>(artifact, config),
             Self::Transformer => load_neural::<TransformerParams>(artifact, config),
             Self::AutoencoderBoosting => {
-                load_target::<WithLatents<BoostingParams>>(artifact, target)
+                load_target::<WithLatents<AutoBoostingParams>>(artifact, target)
             }
         }
     }
@@ -85,7 +82,7 @@ impl ModelKind {
     pub(crate) fn engine(self, config: &PipelineConfig) -> String {
         match self {
             Self::Ridge => "exact ridge, standardised and clipped features".into(),
-            Self::Boosting => "histogram gradient boosting, pure Rust".into(),
+            Self::Boosting => booster(config),
             Self::Kalman => "local linear trend on log close, maximum likelihood".into(),
             Self::Gru => format!("GRU over {} bars, {}", config.gru.lookback, arithmetic(config)),
             Self::Transformer => {
@@ -94,9 +91,24 @@ impl ModelKind {
             }
             Self::AutoencoderBoosting => {
                 let latents = config.autoencoder.latents;
-                format!("gradient boosting on features and {latents} latents, pure Rust")
+                format!("features and {latents} latents, {}", booster(config))
             }
         }
+    }
+}
+
+fn boosting(config: &PipelineConfig) -> AutoBoostingParams {
+    let seed = config.seed.wrapping_add(config.boosting.seed);
+    let boosting = BoostingParams { seed, ..config.boosting };
+    AutoBoostingParams { engine: config.boosting_engine, ..boosting.into() }
+}
+
+/// Which booster speaks, and why where nobody asked for it.
+fn booster(config: &PipelineConfig) -> String {
+    match boosting(config).engine_here() {
+        Ok((engine, _)) if config.boosting_engine != BoostingEngine::Auto => engine,
+        Ok((engine, reason)) => format!("{engine} ({reason})"),
+        Err(error) => error.to_string(),
     }
 }
 

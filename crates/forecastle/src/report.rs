@@ -4,6 +4,7 @@ use forecastle_core::{
     CandleSeries, Error, FeatureTable, RepairReport, Result, Symbol, Target, Timeframe, Timestamp,
 };
 use forecastle_features::{INDICATOR_NAMES, VwapAnchor};
+use forecastle_models_tree::Explanation;
 use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +85,9 @@ pub struct RunInfo {
     pub naive_weight: Option<f64>,
     /// The ensemble's interval.
     pub interval: Option<IntervalSummary>,
+    /// What moved the boosted forecast of the last candle, when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Explanation>,
     /// Columns that are empty, and why.
     pub skipped: Vec<SkippedModel>,
     /// What a reader must know before trusting the numbers.
@@ -153,6 +157,13 @@ impl Report {
     pub fn with_input(mut self, source: impl Into<String>, repairs: RepairReport) -> Self {
         self.run.source = Some(source.into());
         self.run.input = Some(repairs);
+        self
+    }
+
+    /// This report with what moved the boosted forecast of its last candle, as
+    /// [`FittedPipeline::explain`](crate::FittedPipeline::explain) tells.
+    pub fn with_explanation(mut self, explanation: Explanation) -> Self {
+        self.run.explanation = Some(explanation);
         self
     }
 

@@ -3,8 +3,12 @@ use std::fmt::Write as _;
 use comfy_table::{CellAlignment, Table, presets};
 use forecastle_core::{RepairReport, Signal};
 use forecastle_features::Indicator;
+use forecastle_models_tree::Explanation;
 
 use crate::{ForecastRow, Record, Report, RowSelection, RunInfo, TableRow};
+
+/// Features that an explanation names one by one.
+const EXPLAINED: usize = 12;
 
 impl Report {
     /// The report as text for a terminal: for the last row the three sections of the table with
@@ -22,6 +26,9 @@ impl Report {
                 text.push_str(&lines(self));
                 text.push_str(&models(&self.run, None));
             }
+        }
+        if let Some(explanation) = &self.run.explanation {
+            text.push_str(&why(explanation));
         }
         for warning in &self.run.warnings {
             let _ = write!(text, "\nWARNING: {warning}\n");
@@ -225,6 +232,33 @@ fn forecast(run: &RunInfo, row: &TableRow) -> String {
     text
 }
 
+/// The features that moved the forecast most, then the others together.
+fn why(explanation: &Explanation) -> String {
+    let Explanation { base, prediction, contributions, .. } = explanation;
+    let mut text = format!(
+        "\nWHY boosting forecasts {}: exact SHAP values, a log return each\n",
+        percent(prediction.exp_m1())
+    );
+    let share = |value: f64| format!("{:+.3} %", 100.0 * value);
+    let mut rows = table(&["feature", "value", "contribution"]);
+    rows.add_row([
+        "the mean forecast of the training rows".to_owned(),
+        String::new(),
+        share(*base),
+    ]);
+    let (shown, others) = contributions.split_at(contributions.len().min(EXPLAINED));
+    for part in shown {
+        rows.add_row([part.feature.clone(), number(part.value), share(part.contribution)]);
+    }
+    if !others.is_empty() {
+        let rest = others.iter().map(|part| part.contribution).sum();
+        rows.add_row([format!("{} others", others.len()), String::new(), share(rest)]);
+    }
+    rows.add_row(["forecast".to_owned(), String::new(), share(*prediction)]);
+    let _ = write!(text, "{}", finish(rows, Layout::Ledger));
+    text
+}
+
 /// Every model beside naive, and why columns are empty.
 fn models(run: &RunInfo, row: Option<&TableRow>) -> String {
     let mut text = String::new();
@@ -266,6 +300,14 @@ fn models(run: &RunInfo, row: Option<&TableRow>) -> String {
             "out of fold, errors of log returns; vs naive: RMSE over that of \"the price stays \
              where it is\"; DM < 0: better than naive\n",
         );
+    }
+    if let Some(boosting) = run.models.iter().find(|m| m.model == "boosting") {
+        // Of many reasons against XGBoost the first; the others stand in the JSON.
+        let engine = match boosting.engine.split_once("; ") {
+            Some((first, _)) => format!("{first})"),
+            None => boosting.engine.clone(),
+        };
+        let _ = writeln!(text, "boosting by {engine}");
     }
     for skipped in &run.skipped {
         let _ = writeln!(text, "no {}: {}", skipped.model, skipped.reason);

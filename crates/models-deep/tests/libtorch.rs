@@ -17,7 +17,7 @@ use forecastle_models_deep::{
 use ndarray::Array1;
 
 fn training() -> TrainingParams {
-    TrainingParams { epochs: 2, batch_size: 70, learning_rate: 3e-3, ..Default::default() }
+    TrainingParams { epochs: 5, batch_size: 70, learning_rate: 1e-2, ..Default::default() }
 }
 
 fn gru() -> GruParams {

@@ -1,3 +1,6 @@
+use std::fmt;
+use std::str::FromStr;
+
 use forecastle_core::{Artifact, Dataset, Error, Fit, Load, Lookback, Predict, Result};
 use ndarray::{Array1, ArrayRef1, ArrayRef2};
 use serde::{Deserialize, Serialize};
@@ -7,6 +10,8 @@ use crate::{Boosting, BoostingParams, FitReport, Xgboost, XgboostLibrary, Xgboos
 
 /// Version of the saved format.
 const VERSION: u32 = 1;
+
+const PURE_RUST: &str = "histogram gradient boosting, pure Rust";
 
 /// Chooses who fits boosted trees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -19,6 +24,35 @@ pub enum BoostingEngine {
     PureRust,
     /// XGBoost, [`XgboostParams`]; an error where its library is not found.
     Xgboost,
+}
+
+impl BoostingEngine {
+    /// The name in configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::PureRust => "pure_rust",
+            Self::Xgboost => "xgboost",
+        }
+    }
+}
+
+impl fmt::Display for BoostingEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for BoostingEngine {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let engines = [Self::Auto, Self::PureRust, Self::Xgboost];
+        let found = engines.into_iter().find(|engine| engine.as_str() == text);
+        found.ok_or_else(|| {
+            Error::invalid_parameter("boosting_engine", "auto, pure_rust or xgboost", text)
+        })
+    }
 }
 
 /// Sets up gradient boosting of regression trees by XGBoost where it is installed, by our own booster
@@ -90,32 +124,60 @@ impl AutoBoostingParams {
         library: Result<XgboostLibrary>,
         dataset: Dataset<'_>,
     ) -> Result<AutoBoosting> {
+        self.fit_chosen(self.choose(|| library)?, dataset)
+    }
+
+    fn fit_chosen(&self, mut choice: Choice, dataset: Dataset<'_>) -> Result<AutoBoosting> {
         self.boosting.check()?;
-        let xgboost =
-            XgboostParams { threads: self.xgboost_threads, ..XgboostParams::from(self.boosting) };
-        let ours = |why: String| -> Result<AutoBoosting> {
-            let model = Model::PureRust(self.boosting.fit(dataset)?);
-            Ok(AutoBoosting::new(model, why))
+        if self.engine == BoostingEngine::Auto && dataset.n_features() == 0 {
+            // What only ours can do.
+            choice = Choice::ours("XGBoost takes no table without columns");
+        }
+        let model = match choice.library {
+            None => Model::PureRust(self.boosting.fit(dataset)?),
+            Some(library) => Model::Xgboost(self.xgboost().fit_with(&library, dataset)?),
         };
-        let library = match (self.engine, library) {
-            (BoostingEngine::PureRust, _) => return ours("asked for".to_owned()),
-            (BoostingEngine::Xgboost, library) => {
-                let model = xgboost.fit_with(&library?, dataset)?;
-                return Ok(AutoBoosting::new(Model::Xgboost(model), "asked for".to_owned()));
+        Ok(AutoBoosting::new(model, choice.reason))
+    }
+
+    /// Says who fits here, and why: what [`AutoBoosting::engine`] and [`AutoBoosting::reason`] of a
+    /// model fitted now will say.
+    ///
+    /// # Errors
+    /// - [`Error::Component`] when [`BoostingEngine::Xgboost`] is asked for and there is no library.
+    pub fn engine_here(&self) -> Result<(String, String)> {
+        let choice = self.choose(XgboostLibrary::find)?;
+        let engine = match choice.library {
+            None => PURE_RUST.to_owned(),
+            Some(library) => format!("XGBoost {}", library.version()),
+        };
+        Ok((engine, choice.reason))
+    }
+
+    fn xgboost(&self) -> XgboostParams {
+        XgboostParams { threads: self.xgboost_threads, ..XgboostParams::from(self.boosting) }
+    }
+
+    /// - `find`: looks for the library; not called when ours is asked for
+    fn choose(&self, find: impl FnOnce() -> Result<XgboostLibrary>) -> Result<Choice> {
+        match self.engine {
+            BoostingEngine::PureRust => return Ok(Choice::ours("asked for")),
+            BoostingEngine::Xgboost => {
+                return Ok(Choice { library: Some(find()?), reason: "asked for".to_owned() });
             }
-            (BoostingEngine::Auto, Err(error)) => return ours(reason(&error)),
-            (BoostingEngine::Auto, Ok(library)) => library,
-        };
+            BoostingEngine::Auto => {}
+        }
         // What only ours can do.
-        if let Err(error) = xgboost.check() {
-            return ours(error.to_string());
+        if let Err(error) = self.xgboost().check() {
+            return Ok(Choice::ours(error.to_string()));
         }
-        if dataset.n_features() == 0 {
-            return ours("XGBoost takes no table without columns".to_owned());
-        }
-        let model = xgboost.fit_with(&library, dataset)?;
-        let why = format!("found as {}", library.path().display());
-        Ok(AutoBoosting::new(Model::Xgboost(model), why))
+        Ok(match find() {
+            Err(error) => Choice::ours(reason(&error)),
+            Ok(library) => {
+                let reason = format!("found as {}", library.path().display());
+                Choice { library: Some(library), reason }
+            }
+        })
     }
 }
 
@@ -123,14 +185,19 @@ impl Fit for AutoBoostingParams {
     type Fitted = AutoBoosting;
 
     fn fit(&self, dataset: Dataset<'_>) -> Result<AutoBoosting> {
-        match self.engine {
-            // Without a search.
-            BoostingEngine::PureRust => {
-                let model = Model::PureRust(self.boosting.fit(dataset)?);
-                Ok(AutoBoosting::new(model, "asked for".to_owned()))
-            }
-            _ => self.fit_found(XgboostLibrary::find(), dataset),
-        }
+        self.fit_chosen(self.choose(XgboostLibrary::find)?, dataset)
+    }
+}
+
+/// Who fits, and why; without a library ours.
+struct Choice {
+    library: Option<XgboostLibrary>,
+    reason: String,
+}
+
+impl Choice {
+    fn ours(reason: impl Into<String>) -> Self {
+        Self { library: None, reason: reason.into() }
     }
 }
 
@@ -158,7 +225,7 @@ struct Content {
 impl AutoBoosting {
     fn new(model: Model, reason: String) -> Self {
         let engine = match &model {
-            Model::PureRust(_) => "histogram gradient boosting, pure Rust".to_owned(),
+            Model::PureRust(_) => PURE_RUST.to_owned(),
             Model::Xgboost(model) => format!("XGBoost {}", model.fitted_by()),
         };
         Self { model, engine, reason }

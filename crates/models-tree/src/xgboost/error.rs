@@ -11,7 +11,7 @@ pub enum XgboostError {
     /// No library was found, or none of those found could be used.
     #[error("no usable XGBoost library: {}", tried.join("; "))]
     NotFound {
-        /// The places tried, each with what was wrong there.
+        /// The places tried, each with what was wrong there: first the libraries that were found.
         tried: Vec<String>,
     },
     /// The file cannot be loaded, or is no XGBoost library.

@@ -64,26 +64,30 @@ impl XgboostSearch {
         if let Some(api) = Api::loaded() {
             return Ok(XgboostLibrary::new(api));
         }
-        let mut tried = vec![format!("{VARIABLE} names no file")];
+        let mut unusable = Vec::new();
+        let mut absent = vec![format!("{VARIABLE} names no file")];
         if self.loader {
             match Api::open_by_name(file_name()) {
                 Ok(api) => return Ok(XgboostLibrary::new(api)),
-                Err(error) => tried.push(error.to_string()),
+                // The loader does not tell a file that is not there from one that it cannot load.
+                Err(error @ XgboostError::Broken { .. }) => absent.push(error.to_string()),
+                Err(error) => unusable.push(error.to_string()),
             }
         }
         for prefix in &self.prefixes {
             let files = libraries(prefix);
             if files.is_empty() {
-                tried.push(format!("none under {}", prefix.display()));
+                absent.push(format!("none under {}", prefix.display()));
             }
             for file in files {
                 match XgboostLibrary::open(&file) {
                     Ok(library) => return Ok(library),
-                    Err(error) => tried.push(reason(&error)),
+                    Err(error) => unusable.push(reason(&error)),
                 }
             }
         }
-        Err(XgboostError::NotFound { tried }.into())
+        unusable.append(&mut absent);
+        Err(XgboostError::NotFound { tried: unusable }.into())
     }
 }
 
