@@ -50,6 +50,7 @@ pub(crate) struct Packed(i64);
 
 impl Add for Packed {
     type Output = Self;
+    #[inline(always)]
     fn add(self, other: Self) -> Self {
         Self(self.0.wrapping_add(other.0))
     }
@@ -57,17 +58,20 @@ impl Add for Packed {
 
 impl Sub for Packed {
     type Output = Self;
+    #[inline(always)]
     fn sub(self, other: Self) -> Self {
         Self(self.0.wrapping_sub(other.0))
     }
 }
 
 impl Cell for Packed {
+    #[inline(always)]
     fn unpack(self, scale: &Scale) -> (f64, f64) {
         let gradient = self.0 >> scale.count_bits;
         (gradient as f64, (self.0 & scale.count_mask) as f64)
     }
 
+    #[inline(always)]
     fn is_empty(self) -> bool {
         // A gradient comes with a row, so no row means no gradient.
         self.0 == 0
@@ -83,6 +87,7 @@ pub(crate) struct Wide {
 
 impl Add for Wide {
     type Output = Self;
+    #[inline(always)]
     fn add(self, other: Self) -> Self {
         Self {
             gradient: self.gradient.wrapping_add(other.gradient),
@@ -93,6 +98,7 @@ impl Add for Wide {
 
 impl Sub for Wide {
     type Output = Self;
+    #[inline(always)]
     fn sub(self, other: Self) -> Self {
         Self {
             gradient: self.gradient.wrapping_sub(other.gradient),
@@ -102,10 +108,12 @@ impl Sub for Wide {
 }
 
 impl Cell for Wide {
+    #[inline(always)]
     fn unpack(self, scale: &Scale) -> (f64, f64) {
         (self.gradient as f64, self.hessian as f64 * scale.hessian_step)
     }
 
+    #[inline(always)]
     fn is_empty(self) -> bool {
         self.hessian == 0
     }

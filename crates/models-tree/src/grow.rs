@@ -9,7 +9,8 @@ use crate::histogram::{BlockHistogram, Histogram, HistogramPool, NodeRows, fill,
 use crate::matrix::{BinRule, BinnedMatrix, LANES};
 use crate::params::{BoostingParams, Growth};
 use crate::partition::{gather, partition};
-use crate::split::{Candidate, SplitRules};
+use crate::simd::vectorised;
+use crate::split::{Borders, Candidate, SplitRules};
 use crate::tree::{Leaf, NodeSplit, Tree, TreeNode};
 
 /// Sums and comparisons below which other threads are not worth waking.
@@ -413,12 +414,20 @@ fn scan_block<C: Cell>(
     total: C,
     found: &mut Option<Candidate<C>>,
 ) {
-    for (lane, bins) in block_features(soil.matrix, block).iter().enumerate() {
-        let feature = block * LANES + lane;
-        if active[feature] {
-            soil.rules.scan(&histogram[lane], feature, bins, total, found);
-        }
-    }
+    let features = block_features(soil.matrix, block);
+    let mut borders = Borders::default();
+    vectorised(
+        #[inline(always)]
+        || {
+            for (lane, bins) in features.iter().enumerate() {
+                let feature = block * LANES + lane;
+                if active[feature] {
+                    let histogram = &histogram[lane];
+                    soil.rules.scan(histogram, feature, bins, total, &mut borders, found);
+                }
+            }
+        },
+    );
 }
 
 /// Takes the candidate with the larger gain, the earlier one when equal.

@@ -3,6 +3,7 @@ use rayon::prelude::*;
 use crate::accumulator::Cell;
 use crate::binning::{FeatureBins, MISSING};
 use crate::matrix::{BinRow, LANES};
+use crate::simd::vectorised;
 
 /// Sums over one feature's bins, missing values last.
 pub(crate) type FeatureHistogram<C> = [C; 256];
@@ -76,14 +77,19 @@ pub(crate) fn subtract<C: Cell>(
     child: &BlockHistogram<C>,
     features: &[FeatureBins],
 ) {
-    for ((parent, child), feature) in parent.iter_mut().zip(child).zip(features) {
-        let n = feature.n_bins();
-        for (p, c) in parent[..n].iter_mut().zip(&child[..n]) {
-            *p = *p - *c;
-        }
-        let last = usize::from(MISSING);
-        parent[last] = parent[last] - child[last];
-    }
+    vectorised(
+        #[inline(always)]
+        || {
+            for ((parent, child), feature) in parent.iter_mut().zip(child).zip(features) {
+                let n = feature.n_bins();
+                for (p, c) in parent[..n].iter_mut().zip(&child[..n]) {
+                    *p = *p - *c;
+                }
+                let last = usize::from(MISSING);
+                parent[last] = parent[last] - child[last];
+            }
+        },
+    );
 }
 
 fn clear<C: Cell>(histogram: &mut BlockHistogram<C>, features: &[FeatureBins]) {
