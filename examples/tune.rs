@@ -159,7 +159,11 @@ fn print(tuning: &Tuning, out: &mut dyn Write) -> Result<()> {
     if tuning.kept_untuned {
         writeln!(out, "no trial lost less than the settings as they were: they are kept")?;
     }
-    writeln!(out, "gain in the search: {:.4}", tuning.gain_in_search())?;
+    write!(out, "gain in the search: {:.4}", tuning.gain_in_search())?;
+    match tuning.gain_error() {
+        Some(error) => writeln!(out, ", standard error over the folds {error:.4}")?,
+        None => writeln!(out)?,
+    }
     if let Some(luck) = search.luck() {
         print_luck(&luck, search.effective_trials(), out)?;
     }
@@ -197,11 +201,11 @@ fn print(tuning: &Tuning, out: &mut dyn Write) -> Result<()> {
 
 fn print_luck(luck: &Luck, effective: Option<f64>, out: &mut dyn Write) -> Result<()> {
     if let Some(luck) = luck.from_folds {
-        writeln!(out, "of which luck alone would give: {luck:.4}, by the noise between folds")?;
+        writeln!(out, "luck alone, were no setting better: {luck:.4}, by the noise between folds")?;
     }
     writeln!(
         out,
-        "the best beside the mean trial: {:.4}; were all settings equal, luck: {:.4}",
+        "the best beside the mean trial: {:.4}; were all their spread luck: {:.4}",
         luck.advantage, luck.if_all_equal
     )?;
     if let Some(effective) = effective {

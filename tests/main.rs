@@ -9,3 +9,4 @@ mod exchanges;
 mod golden;
 mod pipeline;
 mod shared;
+mod tuning;

@@ -134,6 +134,17 @@ impl Tuning {
         best.map_or(0.0, |best| (self.untuned.loss - best).max(0.0))
     }
 
+    /// Standard error of that gain, by its spread over the folds and before any selection; `None`
+    /// with fewer than 2 folds.
+    pub fn gain_error(&self) -> Option<f64> {
+        let best = self.search.best()?.fold_losses();
+        let n = best.len() as f64;
+        let differences = || self.untuned.fold_losses.iter().zip(best).map(|(a, b)| a - b);
+        let mean = differences().sum::<f64>() / n;
+        let squares: f64 = differences().map(|d| (d - mean) * (d - mean)).sum();
+        (best.len() >= 2).then(|| (squares / (n - 1.0) / n).sqrt())
+    }
+
     /// How much less the tuned settings lost than the untuned ones on the rows held out, by RMSE over
     /// naive's; negative where tuning did harm, `None` when naive never erred.
     pub fn gain_held_out(&self) -> Option<f64> {

@@ -38,12 +38,13 @@ pub fn expected_maximum(n: usize) -> f64 {
 /// what it is worth, whatever the settings do. The noise is measured in two ways:
 ///
 /// - [`from_folds`](Self::from_folds): how unsteady a trial's standing among the trials is from fold
-///   to fold; the better half of the trials, which compete for the first place, tell it.
+///   to fold, pooled over all trials.
 /// - [`if_all_equal`](Self::if_all_equal): the trials' whole spread, as the deflated Sharpe ratio has
 ///   it. Where settings do differ this is too much.
 ///
 /// An advantage not far above `from_folds` is nothing to rely on. Both take trials as independent and
 /// normal; trials that a search draws close together are less than n, so the figures are cautious.
+/// Neither knows of noise that all folds share, such as a market that later changes: hold rows out.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Luck {
     /// Trials that did not fail.
@@ -57,7 +58,7 @@ pub struct Luck {
     /// What luck would give were `dispersion` all noise.
     pub if_all_equal: f64,
     /// Standard error of a trial's loss beside the others', from its folds; `None` with fewer than 2
-    /// folds or 4 trials.
+    /// folds.
     pub fold_noise: Option<f64>,
     /// What luck would give from `fold_noise`.
     pub from_folds: Option<f64>,
@@ -76,8 +77,7 @@ impl Luck {
         let ranked = report.ranked();
         let least = ranked.first().and_then(|trial| trial.loss())?;
         let expected_maximum = expected_maximum(losses.len());
-        let better = ranked.get(..losses.len().div_ceil(2))?;
-        let fold_noise = fold_noise(better);
+        let fold_noise = fold_noise(&ranked);
         Some(Self {
             n_trials: losses.len(),
             expected_maximum,
