@@ -126,6 +126,16 @@ const GROUP: usize = 16;
 /// Nodes with fewer rows than this look for occupied bins first; a matter of speed alone.
 const SPARSE_ROWS: f64 = 192.0;
 
+const EVERY_BIN: [u8; 256] = {
+    let mut bins = [0; 256];
+    let mut bin = 0;
+    while bin < bins.len() {
+        bins[bin] = bin as u8;
+        bin += 1;
+    }
+    bins
+};
+
 /// Holds the borders between bins on one way through a feature; memory to reuse.
 pub(crate) struct Borders<C> {
     /// What goes left at each.
@@ -147,12 +157,12 @@ impl<C: Cell> Borders<C> {
     #[inline(always)]
     fn find(&mut self, cells: &[C], mut left: C, sparse: bool) {
         if !sparse {
-            let to = self.lefts.iter_mut().zip(&mut self.bins).zip(0_u8..=255);
-            for (((to, to_bin), bin), &cell) in to.zip(cells) {
+            for (to, &cell) in self.lefts.iter_mut().zip(cells) {
                 left = left + cell;
-                (*to, *to_bin) = (left, bin);
+                *to = left;
             }
             self.n = cells.len();
+            self.bins = EVERY_BIN;
             return;
         }
         // Few rows leave most bins empty, and guessing which costs the processor more than looking
