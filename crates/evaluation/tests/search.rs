@@ -296,7 +296,7 @@ fn bad_spaces_and_parameters_are_refused_by_name() {
         new().real("x", f64::NAN..=1.0),
         new().real("x", -f64::MAX..=f64::MAX),
         new().log_real("x", 0.0..=1.0),
-        new().integer("x", 3..=2),
+        new().integer("x", 3..=3),
         new().integer("x", i64::MIN..=i64::MAX),
         new().log_integer("x", 0..=5),
         new().choice("x", ["a", "a"]),

@@ -6,7 +6,7 @@ use forecastle_core::{
 };
 use forecastle_evaluation::{
     DieboldMariano, DmParams, Leaderboard, LeaderboardRow, Point, SearchParams, SearchReport,
-    SearchSpace, TrialLoss, Value, diebold_mariano, relative_rmse,
+    SearchSpace, Trial, TrialLoss, Value, diebold_mariano, relative_rmse,
 };
 use ndarray::{Array1, ArrayRef1, s};
 use rayon::prelude::*;
@@ -130,7 +130,7 @@ pub struct Tuning {
 impl Tuning {
     /// How much less the best trial lost than the untuned settings, in the search: flattered by luck.
     pub fn gain_in_search(&self) -> f64 {
-        let best = self.search.best().and_then(|trial| trial.loss());
+        let best = self.search.best().and_then(Trial::loss);
         best.map_or(0.0, |best| (self.untuned.loss - best).max(0.0))
     }
 
