@@ -17,6 +17,10 @@ pub(crate) type Histogram<C> = Vec<BlockHistogram<C>>;
 /// Rows that one piece of a shared block sums.
 const PIECE: usize = 32_768;
 
+/// Rows of a block that are collected before they are summed; they and the histogram fit the
+/// first-level cache.
+const COLLECTED: usize = 512;
+
 /// Says which rows of a block to sum.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum NodeRows<'a> {
@@ -138,8 +142,16 @@ fn add_lanes<C: Cell, const N: usize>(
             }
         }
         NodeRows::Some(rows) => {
-            for (&row, &cell) in rows.iter().zip(cells) {
-                add(&bins[row as usize], cell);
+            // Scattered rows are collected first: a loop that does nothing else has more of them
+            // on their way from memory at once.
+            let mut collected = [[0; LANES]; COLLECTED];
+            for (rows, cells) in rows.chunks(COLLECTED).zip(cells.chunks(COLLECTED)) {
+                for (to, &row) in collected.iter_mut().zip(rows) {
+                    *to = bins[row as usize];
+                }
+                for (row, &cell) in collected.iter().zip(cells) {
+                    add(row, cell);
+                }
             }
         }
     }
