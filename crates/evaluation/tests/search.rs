@@ -64,7 +64,9 @@ fn tpe_comes_closer_to_the_minimum_of_branin_than_random_search() {
     };
     let (ours, random, won) = compare(&space, 60, branin);
     println!("Branin: TPE {ours:.4}, random {random:.4}, {won} of 60 seeds won");
-    assert!(ours < 0.6 * random, "{ours} {random}");
+    // Optuna 5.0.0, TPESampler(multivariate=False), 60 seeds: 0.239 ± 0.031.
+    assert!((ours - 0.239).abs() < 0.12, "{ours}");
+    assert!(ours < 0.4 * random, "{ours} {random}");
     assert!(won >= 40, "{won}");
 }
 
@@ -94,7 +96,9 @@ fn tpe_comes_closer_in_five_dimensions_with_a_log_scale_integers_and_a_choice() 
     };
     let (ours, random, won) = compare(&space, 80, sphere);
     println!("sphere: TPE {ours:.4}, random {random:.4}, {won} of 60 seeds won");
-    assert!(ours < 0.4 * random, "{ours} {random}");
+    // Optuna 5.0.0 as above: 0.041 ± 0.006.
+    assert!((ours - 0.041).abs() < 0.02, "{ours}");
+    assert!(ours < 0.2 * random, "{ours} {random}");
     assert!(won >= 54, "{won}");
 }
 

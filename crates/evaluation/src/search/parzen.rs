@@ -28,21 +28,19 @@ struct Kernel {
 
 impl Parzen {
     /// Sets kernels on the observations, oldest first; each is as wide as the larger of the gaps to
-    /// its neighbours, the prior counting as one.
+    /// its neighbours.
     pub(super) fn new(observations: &[f64], prior_weight: f64) -> Self {
         let n = observations.len();
-        let mut sorted: Vec<(f64, Option<usize>)> =
-            observations.iter().copied().zip((0..n).map(Some)).collect();
-        sorted.push((0.5, None));
+        let mut sorted: Vec<(f64, usize)> = observations.iter().copied().zip(0..n).collect();
         sorted.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         let narrowest = 1.0 / FINEST.min(n as f64 + 2.0);
         let mut deviations = vec![1.0; n];
         for (rank, &(place, index)) in sorted.iter().enumerate() {
-            let Some(index) = index else { continue };
-            // The ends are no neighbours to an outermost one: it would be too wide.
             let left = rank.checked_sub(1).and_then(|r| sorted.get(r)).map(|s| place - s.0);
             let right = sorted.get(rank + 1).map(|s| s.0 - place);
-            let widest = left.into_iter().chain(right).fold(0.0, f64::max);
+            // The ends are neighbours to an observation that stands alone only.
+            let widest = left.into_iter().chain(right).reduce(f64::max);
+            let widest = widest.unwrap_or(place.max(1.0 - place));
             deviations[index] = widest.clamp(narrowest, 1.0);
         }
         let mut kernels: Vec<Kernel> = observations
@@ -178,11 +176,12 @@ mod tests {
     fn kernels_are_as_wide_as_the_larger_gap_within_the_clip() {
         let parzen = estimate();
         let deviations: Vec<f64> = parzen.kernels.iter().map(|k| k.deviation).collect();
-        // Sorted with the prior: 0.02 0.3 0.5 0.9 0.93 0.93; narrowest 1/7.
-        let expected = [0.28, 0.4, 1.0 / 7.0, 0.28, 1.0 / 7.0, 1.0];
+        // Sorted: 0.02 0.3 0.9 0.93 0.93; narrowest 1/7. The prior comes last.
+        let expected = [0.28, 0.6, 1.0 / 7.0, 0.6, 1.0 / 7.0, 1.0];
         for (deviation, expected) in deviations.iter().zip(expected) {
             assert!((deviation - expected).abs() < 1e-12, "{deviations:?}");
         }
+        assert_eq!(Parzen::new(&[0.2], 1.0).kernels[0].deviation, 0.8);
     }
 
     #[test]

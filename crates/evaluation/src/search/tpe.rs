@@ -20,7 +20,8 @@ use super::{Dimension, Point, SearchSpace, Trial, Value};
 /// | `n_candidates` | 24 | draws to choose from | ≥ 1 |
 /// | `prior_weight` | 1 | weight of the space itself beside a trial's 1 | > 0 |
 ///
-/// Defaults, bandwidths and weights are those of Optuna's `TPESampler`.
+/// Defaults, bandwidths and weights are those of Optuna's `TPESampler(multivariate=False)`: settings
+/// are drawn each for itself, so a narrow valley across two of them is followed slowly.
 ///
 /// # References
 /// - J. Bergstra, R. Bardenet, Y. Bengio, B. Kégl, "Algorithms for hyper-parameter optimization",
