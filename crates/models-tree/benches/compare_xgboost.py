@@ -7,6 +7,12 @@
 200 trees, depth 6, eta 0.05, 30 features, 255 bins. Our time has the binning in it; XGBoost's is
 that of `train` alone, its DMatrix made before. On a machine with other work, waiting
 OpenMP threads burn time: then compare CPU seconds with --threads 1.
+
+The crate hessboost takes part with
+
+    cargo build --release --manifest-path crates/models-tree/benches/hessboost/Cargo.toml
+    ... compare_xgboost.py ... \\
+        --hessboost crates/models-tree/benches/hessboost/target/release/forecastle-hessboost-bench
 """
 
 import argparse
@@ -21,6 +27,7 @@ import xgboost
 
 parser = argparse.ArgumentParser()
 parser.add_argument("binary")
+parser.add_argument("--hessboost")
 parser.add_argument("--rows", default="2000,20000,200000")
 parser.add_argument("--threads", type=int, default=2)
 parser.add_argument("--repeats", type=int, default=5)
@@ -60,10 +67,13 @@ with tempfile.TemporaryDirectory() as folder:
         y.tofile(out)
     print(f"XGBoost {xgboost.__version__}, {arguments.threads} threads, minima of {arguments.repeats}")
     for rows in sizes:
-        ours, theirs = [], []
+        ours, theirs, hessboost = [], [], []
         for _ in range(arguments.repeats):
             command = [arguments.binary, str(path), str(rows), str(arguments.threads)]
             ours.append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
+            if arguments.hessboost:
+                command[0] = arguments.hessboost
+                hessboost.append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
             data = xgboost.DMatrix(x[:rows], y[:rows], nthread=arguments.threads)
             start, cpu = time.perf_counter(), time.process_time()
             model = xgboost.train(params, data, num_boost_round=200)
@@ -85,3 +95,11 @@ with tempfile.TemporaryDirectory() as folder:
             f"{TEST} rows predicted in {least(ours, 'batch_s'):.3f} / "
             f"{least(theirs, 'batch_s'):.3f} s  one row {least(ours, 'one_row_us'):.2f} us"
         )
+        if hessboost:
+            pairs = sorted(o["train_s"] / t["train_s"] for o, t in zip(ours, hessboost))
+            print(
+                f"{'':>9}       hessboost {least(hessboost, 'train_s'):.3f} s  "
+                f"ratio {a / least(hessboost, 'train_s'):.2f} (pairs {pairs[0]:.2f} to {pairs[-1]:.2f})  "
+                f"CPU {least(hessboost, 'train_cpu_s'):.2f} s  rmse {hessboost[0]['rmse']:.5f}  "
+                f"{TEST} rows predicted in {least(hessboost, 'batch_s'):.3f} s"
+            )
