@@ -133,7 +133,8 @@ fn run(args: &Args) -> Result<()> {
 fn print(tuning: &Tuning, out: &mut dyn Write) -> Result<()> {
     let search = &tuning.search;
     let (model, horizon) = (tuning.model, tuning.config.horizon);
-    writeln!(out, "{model}, {horizon} bars ahead; loss: RMSE over naive's, mean of the folds\n")?;
+    writeln!(out, "{model}, {horizon} bars ahead, by {}", tuning.engine)?;
+    writeln!(out, "loss: RMSE over naive's, mean of the folds\n")?;
     writeln!(out, "{:>7}{:>9}  {:<40}  settings", "trial", "loss", "folds")?;
     let folds = |losses: &[f64]| -> String {
         losses.iter().map(|loss| format!("{loss:.4} ")).collect::<String>().trim_end().to_owned()

@@ -114,6 +114,8 @@ impl TuningParams {
 pub struct Tuning {
     /// Whose settings were searched.
     pub model: ModelKind,
+    /// What speaks under this name.
+    pub engine: String,
     /// The pipeline's settings with the tuned ones in.
     pub config: PipelineConfig,
     /// Every trial; its [luck](SearchReport::luck) and
@@ -278,7 +280,15 @@ impl Pipeline {
             until: time(end - 1),
             ..compare(horizon, &actual, &before, &predict(config)?, &predict(&tuned)?)?
         };
-        Ok(Tuning { model: params.model, config: tuned, search, untuned, kept_untuned, held_out })
+        Ok(Tuning {
+            model: params.model,
+            engine: params.model.engine(config),
+            config: tuned,
+            search,
+            untuned,
+            kept_untuned,
+            held_out,
+        })
     }
 }
 
