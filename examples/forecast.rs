@@ -6,7 +6,6 @@
 //! cargo run --release --example forecast -- --rows all --format csv --output table.csv
 //! ```
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -22,18 +21,16 @@ mod candles;
 mod output;
 #[path = "support/progress_bar.rs"]
 mod progress_bar;
+#[path = "support/settings.rs"]
+mod settings;
 
 /// Prints the final table: market structure, signals, ML forecasts
 #[derive(Debug, Parser)]
 struct Args {
     #[command(flatten)]
     candles: candles::CandleArgs,
-    /// Settings as TOML; the options below override it
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Bars ahead [default: 5]
-    #[arg(long)]
-    horizon: Option<usize>,
+    #[command(flatten)]
+    settings: settings::SettingArgs,
     /// rolling:N, session or cumulative [default: rolling:96]
     #[arg(long)]
     vwap: Option<VwapAnchor>,
@@ -48,12 +45,6 @@ struct Args {
     /// [default: `pure_rust`]
     #[arg(long)]
     neural_engine: Option<NeuralEngine>,
-    /// Seed of everything random [default: 7]
-    #[arg(long)]
-    seed: Option<u64>,
-    /// Worker threads; the numbers do not depend on it [default: all cores]
-    #[arg(long)]
-    threads: Option<usize>,
     /// Tell which features moved the boosted forecast of the last candle
     #[arg(long)]
     explain: bool,
@@ -83,20 +74,10 @@ enum Format {
 
 impl Args {
     fn config(&self) -> Result<PipelineConfig> {
-        let mut config = match &self.config {
-            None => PipelineConfig::default(),
-            Some(path) => {
-                let cannot = || format!("cannot read {}", path.display());
-                let text = fs::read_to_string(path).with_context(cannot)?;
-                PipelineConfig::from_toml(&text).with_context(cannot)?
-            }
-        };
-        config.horizon = self.horizon.unwrap_or(config.horizon);
+        let mut config = self.settings.load()?;
         config.vwap = self.vwap.unwrap_or(config.vwap);
         config.boosting_engine = self.boosting_engine.unwrap_or(config.boosting_engine);
         config.neural_engine = self.neural_engine.unwrap_or(config.neural_engine);
-        config.seed = self.seed.unwrap_or(config.seed);
-        config.threads = self.threads.or(config.threads);
         if let Some(models) = &self.models {
             config.models.clone_from(models);
         }

@@ -6,16 +6,15 @@
 //! cargo run --release --example forecast -- --config tuned.toml
 //! ```
 
-use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Parser, ValueEnum};
 use forecastle::evaluation::{LeaderboardRow, Luck, Sampler, SearchParams, TpeParams, Trial};
-use forecastle::{ModelKind, Pipeline, PipelineConfig, Tuning, TuningParams};
+use forecastle::{ModelKind, Pipeline, Tuning, TuningParams};
 
 #[path = "support/candles.rs"]
 mod candles;
@@ -23,6 +22,8 @@ mod candles;
 mod output;
 #[path = "support/progress_bar.rs"]
 mod progress_bar;
+#[path = "support/settings.rs"]
+mod settings;
 
 /// Trials that are printed.
 const SHOWN: usize = 10;
@@ -32,9 +33,8 @@ const SHOWN: usize = 10;
 struct Args {
     #[command(flatten)]
     candles: candles::CandleArgs,
-    /// Settings as TOML to begin with; the options below override it
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: settings::SettingArgs,
     /// Whose settings: ridge or boosting
     #[arg(long, default_value_t = ModelKind::Boosting)]
     model: ModelKind,
@@ -47,21 +47,12 @@ struct Args {
     /// How the next trial is chosen
     #[arg(long, value_enum, default_value_t = Draw::Tpe)]
     sampler: Draw,
-    /// Bars ahead [default: 5]
-    #[arg(long)]
-    horizon: Option<usize>,
     /// Walk-forward folds of a trial
     #[arg(long, default_value_t = 5)]
     folds: usize,
     /// Share of the rows, the latest, that the search never sees
     #[arg(long, default_value_t = 0.2)]
     held_out: f64,
-    /// Seed of everything random [default: 7]
-    #[arg(long)]
-    seed: Option<u64>,
-    /// Worker threads; the numbers do not depend on it [default: all cores]
-    #[arg(long)]
-    threads: Option<usize>,
     /// Write the tuned settings here, for `forecast --config`
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -74,21 +65,6 @@ enum Draw {
 }
 
 impl Args {
-    fn config(&self) -> Result<PipelineConfig> {
-        let mut config = match &self.config {
-            None => PipelineConfig::default(),
-            Some(path) => {
-                let cannot = || format!("cannot read {}", path.display());
-                let text = fs::read_to_string(path).with_context(cannot)?;
-                PipelineConfig::from_toml(&text).with_context(cannot)?
-            }
-        };
-        config.horizon = self.horizon.unwrap_or(config.horizon);
-        config.seed = self.seed.unwrap_or(config.seed);
-        config.threads = self.threads.or(config.threads);
-        Ok(config)
-    }
-
     fn params(&self, seed: u64) -> TuningParams {
         let sampler = match self.sampler {
             Draw::Tpe => Sampler::Tpe(TpeParams::default()),
@@ -111,7 +87,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
-    let pipeline = Pipeline::new(args.config()?)?;
+    let pipeline = Pipeline::new(args.settings.load()?)?;
     let params = args.params(pipeline.config().seed);
     let input = args.candles.load()?;
 

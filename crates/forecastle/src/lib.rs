@@ -21,9 +21,9 @@
 //! ```
 //!
 //! Rules without models: [`MarketStructure`]. Judging models by walking forward:
-//! [`Pipeline::leaderboard`]. Searching their settings: [`Pipeline::tune`]. Every part is a crate of its own, re-exported here: [`core`],
-//! [`market_data`], [`features`], [`regime`], [`signals`], [`models_tree`], [`models_deep`],
-//! [`kalman`], [`ensemble`], [`evaluation`].
+//! [`Pipeline::leaderboard`]. Searching their settings: [`Pipeline::tune`]. Every part is a crate
+//! of its own, re-exported here: [`core`], [`market_data`], [`features`], [`regime`], [`signals`],
+//! [`models_tree`], [`models_deep`], [`kalman`], [`ensemble`], [`evaluation`].
 //!
 //! What is not here: order execution, charts, advice. On liquid markets no model beats naive by
 //! much, and the report says so.

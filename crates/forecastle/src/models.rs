@@ -107,7 +107,11 @@ fn boosting(config: &PipelineConfig) -> AutoBoostingParams {
 fn booster(config: &PipelineConfig) -> String {
     match boosting(config).engine_here() {
         Ok((engine, _)) if config.boosting_engine != BoostingEngine::Auto => engine,
-        Ok((engine, reason)) => format!("{engine} ({reason})"),
+        Ok((engine, reason)) => {
+            // Of many places where there is no XGBoost the first.
+            let (first, _) = reason.split_once("; ").unwrap_or((&reason, ""));
+            format!("{engine} ({first})")
+        }
         Err(error) => error.to_string(),
     }
 }

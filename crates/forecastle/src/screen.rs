@@ -302,12 +302,7 @@ fn models(run: &RunInfo, row: Option<&TableRow>) -> String {
         );
     }
     if let Some(boosting) = run.models.iter().find(|m| m.model == "boosting") {
-        // Of many reasons against XGBoost the first; the others stand in the JSON.
-        let engine = match boosting.engine.split_once("; ") {
-            Some((first, _)) => format!("{first})"),
-            None => boosting.engine.clone(),
-        };
-        let _ = writeln!(text, "boosting by {engine}");
+        let _ = writeln!(text, "boosting by {}", boosting.engine);
     }
     for skipped in &run.skipped {
         let _ = writeln!(text, "no {}: {}", skipped.model, skipped.reason);
