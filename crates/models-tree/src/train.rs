@@ -9,7 +9,7 @@ use crate::forest::Forest;
 use crate::grow::{Grower, Soil};
 use crate::loss::Loss;
 use crate::matrix::{BinnedMatrix, row_number};
-use crate::params::BoostingParams;
+use crate::params::{BoostingParams, EarlyStopping};
 use crate::report::FitReport;
 use crate::sampling::{Purpose, generator, sample_rows, sample_size};
 use crate::split::{SplitRules, soften};
@@ -30,7 +30,7 @@ pub(crate) fn fit(
     }
     row_number(dataset.records().nrows())?;
     dataset.require_rows("boosting", 1)?;
-    let (head, tail) = hold_back(params, dataset)?;
+    let (head, tail) = hold_back(params.early_stopping, dataset)?;
     let rows = learnt_rows(dataset.with_rows(&head)?)?;
     let matrix = match shared {
         None => Cow::Owned(BinnedMatrix::of_rows(dataset, &rows, params.max_bins)),
@@ -78,8 +78,11 @@ pub(crate) fn fit(
 }
 
 /// The selected rows to learn from and, with early stopping, those to validate on.
-fn hold_back(params: &BoostingParams, dataset: Dataset<'_>) -> Result<(Rows, Rows)> {
-    let Some(stopping) = params.early_stopping else {
+pub(crate) fn hold_back(
+    early_stopping: Option<EarlyStopping>,
+    dataset: Dataset<'_>,
+) -> Result<(Rows, Rows)> {
+    let Some(stopping) = early_stopping else {
         return Ok((dataset.rows().clone(), Rows::default()));
     };
     let n = dataset.n_rows();

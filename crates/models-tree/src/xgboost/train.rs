@@ -2,6 +2,7 @@ use forecastle_core::{Dataset, Error, Progress, ProgressEvent, Result, Rows};
 
 use super::c_api::{Booster, Matrix};
 use super::{Xgboost, XgboostLibrary, XgboostParams, inspect};
+use crate::train::hold_back;
 use crate::{FitReport, Loss};
 
 /// First and second derivative of a row's loss, by target and prediction.
@@ -26,7 +27,7 @@ pub(super) fn fit(
     if dataset.n_features() == 0 {
         return Err(Error::shape("records", "at least 1 column", "0"));
     }
-    let (head, tail) = hold_back(params, dataset)?;
+    let (head, tail) = hold_back(params.early_stopping, dataset)?;
     let learnt = Part::new(params, library, dataset, &head)?;
     let held = match tail.is_empty() {
         true => None,
@@ -83,21 +84,6 @@ fn set_up(
         booster.set("base_score", &format!("{score:?}"))?;
     }
     Ok(booster)
-}
-
-/// The selected rows to learn from and, with early stopping, those to validate on.
-fn hold_back(params: &XgboostParams, dataset: Dataset<'_>) -> Result<(Rows, Rows)> {
-    let Some(stopping) = params.early_stopping else {
-        return Ok((dataset.rows().clone(), Rows::default()));
-    };
-    let n = dataset.n_rows();
-    let tail = ((n as f64 * stopping.validation_share).ceil() as usize).clamp(1, n);
-    let (head, tail) = dataset.rows().split_tail(tail, dataset.horizon());
-    if head.is_empty() {
-        let needed = tail.len().saturating_add(dataset.horizon()).saturating_add(1);
-        return Err(Error::not_enough_data("boosting with early stopping", needed, n));
-    }
-    Ok((head, tail))
 }
 
 /// Rows in XGBoost's hands and, for the losses, in ours.
