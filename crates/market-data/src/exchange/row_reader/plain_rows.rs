@@ -306,7 +306,8 @@ mod tests {
                 body = format!("{{\"code\":{other},{blank}\"data\":{body},\"msg\":{other}}}");
             }
             if let Some(put) = put && body.is_char_boundary(cut) {
-                body.replace_range(cut..(cut + 1).min(body.len()), &put);
+                let next = body[cut..].chars().next().map_or(0, char::len_utf8);
+                body.replace_range(cut..cut + next, &put);
             }
             let (plain, any) = both(id, 0, body.as_bytes());
             if let Some(plain) = plain {
