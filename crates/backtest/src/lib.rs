@@ -1,0 +1,1 @@
+//! Trades decisions on candles with costs, next-open fills and honest statistics.
