@@ -56,6 +56,7 @@ pub use row::{Cell, ForecastRow, Record, StructureRow, TableRow};
 pub use skill::ModelSummary;
 pub use structure::{MarketStructure, MarketStructureStream};
 pub use tuning::{HeldOut, Tuning, TuningParams};
+pub use walk_forward::{Refit, WalkForwardParams, WalkForwardRun};
 
 pub use forecastle_core as core;
 pub use forecastle_ensemble as ensemble;

@@ -1,11 +1,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use forecastle_core::{
-    CandleSeries, Progress, ProgressEvent, Quiet, Result, Split, Target, WalkForward,
+    CandleSeries, Error, Progress, ProgressEvent, Quiet, Result, Rows, Split, Target, TrainWindow,
+    WalkForward,
 };
 use forecastle_evaluation::Leaderboard;
 use ndarray::{Array1, s};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::skill::ENSEMBLE;
 use crate::{Cell, FittedPipeline, Pipeline, Record, TableRow};
@@ -13,73 +15,214 @@ use crate::{Cell, FittedPipeline, Pipeline, Record, TableRow};
 /// The rule-based forecast's name among the models.
 const RULES: &str = "rules";
 
+/// Says how often a walk forward refits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refit {
+    /// So many times, over blocks of the same length.
+    Times(usize),
+    /// After so many bars at most.
+    Every(usize),
+}
+
+/// Parametrises [`Pipeline::walk_forward`].
+///
+/// | Name | Default | Purpose | Range |
+/// |---|---|---|---|
+/// | `initial_train` | half of the candles | candles known to the first fit | ≥ 1 |
+/// | `refit` | 5 times | how often everything is fitted anew | ≥ 1 |
+/// | `window` | expanding | which past a fit knows | rolling ≥ 1 |
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WalkForwardParams {
+    /// Candles known to the first fit; `None` is half of them.
+    pub initial_train: Option<usize>,
+    /// How often everything is fitted anew.
+    pub refit: Refit,
+    /// Which past a fit knows.
+    pub window: TrainWindow,
+}
+
+impl Default for WalkForwardParams {
+    fn default() -> Self {
+        Self { initial_train: None, refit: Refit::Times(5), window: TrainWindow::Expanding }
+    }
+}
+
+impl WalkForwardParams {
+    /// What each fit knows, and the block that it forecasts.
+    fn splits(&self, n: usize) -> Result<Vec<Split>> {
+        let initial = self.initial_train.unwrap_or(n / 2);
+        let n_folds = match self.refit {
+            Refit::Times(n_folds) => n_folds,
+            Refit::Every(0) => {
+                return Err(Error::invalid_parameter("refit", "every >= 1 bars", 0));
+            }
+            Refit::Every(bars) => n.saturating_sub(initial).div_ceil(bars).max(1),
+        };
+        // A fit on candles before a block knows labels before it alone: nothing else to purge.
+        let walk = WalkForward {
+            n_folds,
+            initial_train: Some(initial),
+            window: self.window,
+            horizon: 0,
+            embargo: 0,
+        };
+        walk.split(0..n)
+    }
+}
+
 impl Pipeline {
-    /// Judges the whole pipeline by walking forward: it is fitted on the first half of the candles,
-    /// forecasts the block that follows, is refitted on everything up to there, and so on.
+    /// Walks forward: fits on the first candles, forecasts the block that follows, fits anew on what
+    /// is known by then, and so on.
     ///
-    /// Each refit sees nothing but candles before its block: models, weights, scalers, everything.
-    /// The leaderboard holds naive, the rule-based forecast (`rules`, the blended target), every
-    /// model and the ensemble, on the same rows.
+    /// Each fit sees nothing but candles before its block: models, weights, scalers, intervals,
+    /// guards, everything. The rows that come out are what the table would have said at each bar.
     ///
     /// # Errors
-    /// - [`Error::NotEnoughData`](crate::Error::NotEnoughData) when the first half is too short to learn from.
-    /// - [`Error::Cancelled`](crate::Error::Cancelled) when `progress` asks to stop.
+    /// - [`Error::InvalidParameter`] when a parameter is outside its range.
+    /// - [`Error::NotEnoughData`] when the first fit has too few candles to learn from.
+    /// - [`Error::Cancelled`] when `progress` asks to stop.
     /// - As [`fit`](Self::fit).
-    pub fn leaderboard(
+    ///
+    /// # Examples
+    /// ```
+    /// use forecastle::market_data::{Simulator, SimulatorParams};
+    /// use forecastle::{ModelKind, Pipeline, Refit, WalkForwardParams};
+    ///
+    /// let candles = Simulator::new(SimulatorParams { n: 1_000, ..Default::default() })?.series()?;
+    /// let pipeline = Pipeline::builder().models([ModelKind::Ridge]).build()?;
+    /// let params = WalkForwardParams { refit: Refit::Every(200), ..Default::default() };
+    /// let run = pipeline.walk_forward(&candles, &params, &())?;
+    /// assert_eq!((run.first_row(), run.rows().len()), (500, 500));
+    /// assert_eq!(run.leaderboard()?.rows()?[0].model, "naive");
+    /// # Ok::<(), forecastle::Error>(())
+    /// ```
+    pub fn walk_forward(
         &self,
         candles: &CandleSeries,
-        n_refits: usize,
+        params: &WalkForwardParams,
         progress: &dyn Progress,
-    ) -> Result<Leaderboard> {
-        let view = candles.view();
-        let n = view.len();
-        let horizon = self.config().horizon;
-        // A refit on candles 0..s knows labels up to candle s − 1 alone: nothing else to purge.
-        let walk = WalkForward { n_folds: n_refits, horizon: 0, ..WalkForward::default() };
-        let splits = walk.split(0..n)?;
+    ) -> Result<WalkForwardRun> {
+        let splits = params.splits(candles.len())?;
         let done = AtomicU64::new(0);
-        let judge = |split: &Split| -> Result<Vec<TableRow>> {
-            let known = candles.slice(0..split.test.start);
+        let forecast = |split: &Split| -> Result<Vec<TableRow>> {
+            let start = first(&split.train);
+            let known = candles.slice(start..split.test.start);
             let learned = self.learn(&known, &Quiet(progress))?;
             let fitted = FittedPipeline::new(self.clone(), &known, learned, Vec::new());
-            let report = fitted.run(&candles.slice(0..split.test.end))?;
-            let rows = split.test.clone().filter_map(|t| report.row(t)).collect();
+            let report = fitted.run(&candles.slice(start..split.test.end))?;
+            let rows = split.test.clone().filter_map(|t| report.row(t - start)).collect();
             let count = done.fetch_add(1, Ordering::Relaxed) + 1;
             let total = Some(splits.len() as u64);
             progress.update(&ProgressEvent::new("walk forward", count, total));
             Ok(rows)
         };
         let blocks: Vec<Result<Vec<TableRow>>> =
-            self.install(|| splits.par_iter().with_max_len(1).map(judge).collect());
+            self.install(|| splits.par_iter().with_max_len(1).map(forecast).collect());
+        let mut rows = Vec::with_capacity(candles.len());
+        for block in blocks {
+            rows.extend(block?);
+        }
+        Ok(WalkForwardRun {
+            pipeline: self.clone(),
+            candles: candles.clone(),
+            n_fits: splits.len(),
+            rows,
+        })
+    }
 
+    /// Judges the whole pipeline by [walking forward](Self::walk_forward) over the second half of
+    /// the candles.
+    ///
+    /// # Errors
+    /// - As [`walk_forward`](Self::walk_forward).
+    pub fn leaderboard(
+        &self,
+        candles: &CandleSeries,
+        n_refits: usize,
+        progress: &dyn Progress,
+    ) -> Result<Leaderboard> {
+        let params = WalkForwardParams { refit: Refit::Times(n_refits), ..Default::default() };
+        self.walk_forward(candles, &params, progress)?.leaderboard()
+    }
+}
+
+fn first(rows: &Rows) -> usize {
+    rows.ranges().first().map_or(0, |range| range.start)
+}
+
+/// Holds the rows that a pipeline forecast out of sample, walking forward.
+#[derive(Debug, Clone)]
+pub struct WalkForwardRun {
+    pub(crate) pipeline: Pipeline,
+    pub(crate) candles: CandleSeries,
+    n_fits: usize,
+    pub(crate) rows: Vec<TableRow>,
+}
+
+impl WalkForwardRun {
+    /// All candles, those before the first forecast included.
+    pub fn candles(&self) -> &CandleSeries {
+        &self.candles
+    }
+
+    /// The rows that were forecast, oldest first: the last so many candles.
+    pub fn rows(&self) -> &[TableRow] {
+        &self.rows
+    }
+
+    /// The candle that the first row belongs to.
+    pub fn first_row(&self) -> usize {
+        self.candles.len() - self.rows.len()
+    }
+
+    /// How many times everything was fitted.
+    pub fn n_fits(&self) -> usize {
+        self.n_fits
+    }
+
+    /// The log returns over the horizon that came, one a row; NaN in the last rows.
+    pub(crate) fn outcomes(&self) -> Array1<f64> {
+        let horizon = self.pipeline.config().horizon;
+        let actual = Target::LogReturn.labels(self.candles.view().close(), horizon);
+        actual.slice(s![self.first_row()..]).to_owned()
+    }
+
+    /// Compares naive, the rule-based forecast (`rules`, the blended target), every model and the
+    /// ensemble, on the same rows.
+    ///
+    /// # Errors
+    /// - [`Error::Numerical`] when an error overflows.
+    pub fn leaderboard(&self) -> Result<Leaderboard> {
+        let config = self.pipeline.config();
         let mut names = vec![RULES];
-        names.extend(self.config().models.iter().map(|kind| kind.as_str()));
-        if !self.config().models.is_empty() {
+        names.extend(config.models.iter().map(|kind| kind.as_str()));
+        if !config.models.is_empty() {
             names.push(ENSEMBLE);
         }
-        let mut predicted = vec![Array1::from_elem(n, f64::NAN); names.len()];
-        for (split, block) in splits.iter().zip(blocks) {
-            for (t, row) in split.test.clone().zip(block?) {
-                let close = row.structure.candle.close();
-                let mut put = |name: &str, price: f64| {
-                    if let Some(i) = names.iter().position(|n| *n == name) {
-                        predicted[i][t] = (price / close).ln();
-                    }
-                };
-                row.forecast.visit(&mut |name, cell| {
-                    if let Cell::Float(price) = cell {
-                        put(name, price);
-                    }
-                });
-                if let Some(price) = row.structure.rules.blended_target.filter(|p| *p > 0.0) {
-                    put(RULES, price);
+        let mut predicted = vec![Array1::from_elem(self.rows.len(), f64::NAN); names.len()];
+        for (t, row) in self.rows.iter().enumerate() {
+            let close = row.structure.candle.close();
+            let mut put = |name: &str, price: f64| {
+                if let Some(i) = names.iter().position(|n| *n == name) {
+                    predicted[i][t] = (price / close).ln();
                 }
+            };
+            row.forecast.visit(&mut |name, cell| {
+                if let Cell::Float(price) = cell {
+                    put(name, price);
+                }
+            });
+            if let Some(price) = row.structure.rules.blended_target.filter(|p| *p > 0.0) {
+                put(RULES, price);
             }
         }
-        let actual = Target::LogReturn.labels(view.close(), horizon);
-        let first = splits.first().map_or(0, |split| split.test.start);
-        let before = actual.slice(s![..first.saturating_sub(horizon)]);
-        let mut board = Leaderboard::new(horizon, &actual)?.with_training(&before)?;
+        let closes = self.candles.view().close();
+        let actual = Target::LogReturn.labels(closes, config.horizon);
+        let before = actual.slice(s![..self.first_row().saturating_sub(config.horizon)]);
+        let mut board =
+            Leaderboard::new(config.horizon, &self.outcomes())?.with_training(&before)?;
         for (name, values) in names.iter().zip(&predicted) {
             board.add(*name, values)?;
         }

@@ -48,8 +48,18 @@ impl Rules {
 
     /// Evaluates one row.
     pub fn evaluate(&self, row: &RuleInputs) -> RuleOutput {
-        let close = row.close;
         let (signal, stop) = protected_signal(row);
+        self.output(row, signal, stop)
+    }
+
+    /// Evaluates one row whose signal is HOLD whatever the rules say, for reasons that they do not
+    /// know: the targets are those of a HOLD.
+    pub fn hold(&self, row: &RuleInputs) -> RuleOutput {
+        self.output(row, Signal::Hold, f64::NAN)
+    }
+
+    fn output(&self, row: &RuleInputs, signal: Signal, stop: f64) -> RuleOutput {
+        let close = row.close;
         let side = f64::from(signal.sign());
 
         let atr = close + side * row.atr * self.params.atr_multiplier * row.strength;

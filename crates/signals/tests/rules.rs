@@ -285,3 +285,17 @@ proptest! {
         prop_assert!(text.is_ascii());
     }
 }
+
+#[test]
+fn a_row_that_is_held_from_outside_has_the_targets_of_a_hold() {
+    let rules = rules();
+    let row = consistent(110.0, 111.0, 109.0, 100.0, 2.0);
+    let (free, held) = (rules.evaluate(&row), rules.hold(&row));
+    assert_eq!((free.signal, held.signal), (Signal::Buy, Signal::Hold));
+    assert_eq!((held.stop_loss, held.reward_risk, held.rule_confidence), (None, None, 0.0));
+    assert_eq!(held.atr_target, Some(110.0));
+    assert_eq!((held.vwap_target, held.linreg_target), (free.vwap_target, free.linreg_target));
+    // Where the rules hold by themselves there is no difference.
+    let quiet = consistent(100.0, 100.5, 99.5, 100.0, 2.0);
+    assert_eq!(rules.evaluate(&quiet), rules.hold(&quiet));
+}
