@@ -93,26 +93,42 @@ impl ConformalParams {
     }
 
     /// The ranks, from 1, of the order statistics that bound an interval.
-    fn ranks(&self, n: usize) -> Result<[usize; 2]> {
-        if !(self.coverage > 0.0 && self.coverage < 1.0) {
-            return Err(Error::invalid_parameter("coverage", "between 0 and 1", self.coverage));
-        }
-        let miss = match self.sides {
-            Sides::Symmetric => 1.0 - self.coverage,
-            Sides::Asymmetric => (1.0 - self.coverage) / 2.0,
-        };
-        // Ranks are whole numbers up to rounding: (9 + 1) · 0.9 is 9, not a little more.
-        let exact =
-            |x: f64| if (x - x.round()).abs() < 1e-9 * x.abs().max(1.0) { x.round() } else { x };
-        let outside = exact((n as f64 + 1.0) * miss).floor();
+    pub(crate) fn ranks(&self, n: usize) -> Result<[usize; 2]> {
+        let miss = self.miss()?;
+        let outside = left_outside(n, miss);
         if outside < 1.0 {
-            let needed = exact(1.0 / miss).ceil() as usize - 1;
-            return Err(Error::not_enough_data("conformal interval", needed, n));
+            return Err(Error::not_enough_data("conformal interval", fewest(miss), n));
         }
         // ⌈(n + 1)(1 − α)⌉ = n + 1 − ⌊(n + 1)α⌋
         let outside = outside as usize;
         Ok([outside, n + 1 - outside])
     }
+
+    /// The share of misses that one bound of the scores answers for.
+    pub(crate) fn miss(&self) -> Result<f64> {
+        if !(self.coverage > 0.0 && self.coverage < 1.0) {
+            return Err(Error::invalid_parameter("coverage", "between 0 and 1", self.coverage));
+        }
+        Ok(match self.sides {
+            Sides::Symmetric => 1.0 - self.coverage,
+            Sides::Asymmetric => (1.0 - self.coverage) / 2.0,
+        })
+    }
+}
+
+/// How many of `n` sorted scores a miss rate leaves at or beyond the bound, `⌊(n + 1)α⌋`.
+pub(crate) fn left_outside(n: usize, miss: f64) -> f64 {
+    exact((n as f64 + 1.0) * miss).floor()
+}
+
+/// The fewest scores that can promise a miss rate.
+pub(crate) fn fewest(miss: f64) -> usize {
+    exact(1.0 / miss).ceil() as usize - 1
+}
+
+/// Ranks are whole numbers up to rounding: (9 + 1) · 0.9 is 9, not a little more.
+fn exact(x: f64) -> f64 {
+    if (x - x.round()).abs() < 1e-9 * x.abs().max(1.0) { x.round() } else { x }
 }
 
 /// Gives prediction intervals and the probability of a forecast's sign; made by

@@ -6,7 +6,11 @@
 //!   [`MetaParams`] turns those forecasts into weights; [`StackingParams`] does both and refits the
 //!   bases on everything. The weight that is missing to 1 belongs to the naive forecast.
 //! - **Intervals**: [`SplitConformal`] reads interval bounds and the probability of the forecast's
-//!   sign off the out-of-fold errors, without a distribution assumed.
+//!   sign off the out-of-fold errors, without a distribution assumed; [`AdaptiveConformal`] keeps
+//!   the coverage while the market drifts, bar by bar and with labels that come late;
+//!   [`ConformalQuantiles`] corrects bands of quantile forecasts. [`IntervalScore`] compares them.
+//! - **Probabilities**: [`ProbabilityCalibration`] turns a raw probability into one that what
+//!   happened bears out; [`reliability_table`] shows it.
 //!
 //! ```
 //! use forecastle_core::{FeatureTable, PredictExt, Rows, Timestamp};
@@ -41,21 +45,40 @@
 //! What is not here: stacking on in-sample forecasts (it rewards whoever overfits most), nonlinear
 //! meta-models (a few hundred independent labels do not feed one), R² on price levels.
 
+mod adaptive_conformal;
+mod adaptive_level;
 mod conformal;
+mod conformal_quantiles;
 mod evidence;
+mod interval_score;
+mod isotonic;
 mod linear;
 mod meta;
 mod naive;
 mod ols;
+mod order_statistics;
 mod out_of_fold;
+mod platt;
+mod probability_calibration;
+mod reliability;
 mod ridge;
+mod rolling_scores;
 mod simplex;
 mod stacking;
+mod venn_abers;
 
+pub use adaptive_conformal::{AdaptiveConformal, AdaptiveConformalParams, Issued};
+pub use adaptive_level::StepSize;
 pub use conformal::{ConformalParams, Sides, SplitConformal, realised_coverage};
+pub use conformal_quantiles::{ConformalQuantiles, ConformalQuantilesParams};
+pub use interval_score::IntervalScore;
 pub use meta::{Meta, MetaParams};
 pub use naive::{Naive, NaiveParams};
 pub use ols::{Ols, OlsParams};
 pub use out_of_fold::{Base, OutOfFold, out_of_fold};
+pub use probability_calibration::{
+    CalibrationMethod, ProbabilityCalibration, ProbabilityCalibrationParams,
+};
+pub use reliability::{ReliabilityBin, reliability_table};
 pub use ridge::{Ridge, RidgeParams};
 pub use stacking::{MetaModel, Stacking, StackingParams};
