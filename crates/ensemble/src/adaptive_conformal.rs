@@ -37,7 +37,7 @@ use crate::rolling_scores::{Reach, RollingScores};
 /// | Name | Default | Purpose | Range |
 /// |---|---|---|---|
 /// | `coverage` | 0.9 | wanted share of labels inside | (0, 1) |
-/// | `step` | fixed 0.005 | how fast the level answers | (0, 1] |
+/// | `step` | fixed 0.005 | how fast the level answers | 0 to 1 |
 /// | `window` | none | newest scores kept; all where none | ≥ what `coverage` needs |
 /// | `sides` | symmetric | one distance or two, each with its own level | |
 /// | `horizon` | 1 | bars that a label reaches into the future | ≥ 1 |
@@ -401,7 +401,9 @@ impl TryFrom<Saved> for AdaptiveConformal {
         let numbers = levels.iter().all(|l| l.is_valid(params.step))
             && scores.iter().flatten().all(|s| s.is_finite());
         if !(shapes && numbers) {
-            return Err(Error::artifact("adaptive conformal levels and scores do not fit together"));
+            return Err(Error::artifact(
+                "adaptive conformal levels and scores do not fit together",
+            ));
         }
         for ((side, level), scores) in restored.sides.iter_mut().zip(levels).zip(scores) {
             side.level = level;

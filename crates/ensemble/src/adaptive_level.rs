@@ -13,7 +13,8 @@ const SPAN: f64 = 500.0;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StepSize {
-    /// One step `γ`: adaptive conformal inference (ACI).
+    /// One step `γ`: adaptive conformal inference (ACI); 0 never moves, which is split conformal
+    /// with the scores so far.
     Fixed(f64),
     /// Eight steps from 0.001 to 0.128, weighted by how well each did lately: dynamically-tuned
     /// adaptive conformal inference (DtACI).
@@ -23,8 +24,8 @@ pub enum StepSize {
 impl StepSize {
     pub(crate) fn check(self) -> Result<()> {
         match self {
-            Self::Fixed(step) if !(step > 0.0 && step <= 1.0) => {
-                Err(Error::invalid_parameter("step", "above 0 and at most 1", step))
+            Self::Fixed(step) if !(0.0..=1.0).contains(&step) => {
+                Err(Error::invalid_parameter("step", "in 0 to 1", step))
             }
             _ => Ok(()),
         }

@@ -100,7 +100,7 @@ impl Sigmoid {
         Self { intercept: 0.5 * (low + high), slope }
     }
 
-    fn loss(&self, scores: &[f64], targets: &[f64]) -> f64 {
+    pub(crate) fn loss(&self, scores: &[f64], targets: &[f64]) -> f64 {
         let each = |(z, t): (&f64, &f64)| {
             let x = self.intercept + self.slope * z;
             // ln(1 + eˣ) − t·x

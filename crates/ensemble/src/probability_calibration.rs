@@ -1,6 +1,7 @@
 use forecastle_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::cox::recalibrated;
 use crate::evidence::{garrote, t_statistic};
 use crate::isotonic::{Curve, Groups};
 use crate::platt::{Sigmoid, logit, smoothed};
@@ -22,6 +23,9 @@ pub enum CalibrationMethod {
     /// Two isotonic regressions, with the row in question added as a miss and as a hit, merged for
     /// log loss (inductive Venn-Abers): a cautious isotonic curve.
     VennAbers,
+    /// A logistic curve in the log odds that leaves the raw probability as it is until outcomes say
+    /// otherwise (Cox, with a Gaussian prior at the identity worth `prior_pairs`).
+    Cox,
 }
 
 /// Turns raw probabilities into calibrated ones, learnt from what happened.
@@ -32,7 +36,8 @@ pub enum CalibrationMethod {
 /// too much. The calibrated probability is never 0 or 1 (no more extreme than `h / (n + 2h)` with
 /// `n` pairs of `h` bars) and never falls where the raw one rises.
 ///
-/// Both parts of the curve have to earn their place, as the weights of
+/// Both parts of the curve have to earn their place ([`CalibrationMethod::Cox`], whose prior is the raw
+/// probability itself, apart), as the weights of
 /// [`MetaParams`](crate::MetaParams) do. How much the raw probabilities matter is multiplied by the
 /// non-negative garrote `max(0, 1 − (evidence / t)²)`, `t` the mean product of centred log odds and
 /// centred outcomes over its standard error; how far the base rate is from one half by the garrote
@@ -43,7 +48,8 @@ pub enum CalibrationMethod {
 /// | Name | Default | Purpose | Range |
 /// |---|---|---|---|
 /// | `method` | Platt | which curve | |
-/// | `evidence` | 2 | t statistic up to which the raw probability is ignored; 0 switches the shrinkage off | ≥ 0 |
+/// | `evidence` | 2 | t statistic up to which the raw probability is ignored; 0 switches the shrinkage off; not for Cox | ≥ 0 |
+/// | `prior_pairs` | 40 | independent pairs at even odds that the raw probability's own say is worth; Cox | > 0 |
 ///
 /// # Examples
 /// ```
@@ -60,6 +66,8 @@ pub enum CalibrationMethod {
 /// ```
 ///
 /// # References
+/// - D. R. Cox, *Two further applications of a model for binary regression*, Biometrika 45, 1958,
+///   doi:10.1093/biomet/45.3-4.562.
 /// - J. C. Platt, *Probabilistic Outputs for Support Vector Machines*, Advances in Large Margin
 ///   Classifiers, 1999, doi:10.7551/mitpress/1113.003.0008.
 /// - B. Zadrozny, C. Elkan, *Transforming Classifier Scores into Accurate Multiclass Probability
@@ -74,11 +82,13 @@ pub struct ProbabilityCalibrationParams {
     pub method: CalibrationMethod,
     /// The t statistic up to which the raw probability is ignored.
     pub evidence: f64,
+    /// Independent pairs that the raw probability's own say is worth.
+    pub prior_pairs: f64,
 }
 
 impl Default for ProbabilityCalibrationParams {
     fn default() -> Self {
-        Self { method: CalibrationMethod::Platt, evidence: 2.0 }
+        Self { method: CalibrationMethod::Platt, evidence: 2.0, prior_pairs: 40.0 }
     }
 }
 
@@ -123,7 +133,10 @@ impl ProbabilityCalibrationParams {
         }
         let weight = horizon as f64;
         let scores: Vec<f64> = raw.iter().map(|p| logit(*p)).collect();
-        let Evidence { slope, base } = self.evidence(&scores, outcomes, horizon);
+        let Evidence { slope, base } = match self.method {
+            CalibrationMethod::Cox => Evidence { slope: 1.0, base: 1.0 },
+            _ => self.evidence(&scores, outcomes, horizon),
+        };
         let happened = outcomes.iter().sum::<f64>() / n as f64;
         let rate = 0.5 + base * (happened - 0.5);
         let shift = Shift { factor: slope, from: happened, to: rate };
@@ -137,6 +150,11 @@ impl ProbabilityCalibrationParams {
                 let shrunk = if kept { fitted } else { fitted.shrunk(slope, &scores, wanted) };
                 Fitted::Platt(shrunk)
             }
+            CalibrationMethod::Cox => {
+                // The variance of an outcome at even odds is a quarter.
+                let prior = 0.25 * self.prior_pairs;
+                Fitted::Platt(recalibrated(&scores, outcomes, 1.0 / weight, prior))
+            }
             CalibrationMethod::Isotonic => {
                 Fitted::Isotonic(Groups::new(raw, outcomes).isotonic(), shift)
             }
@@ -149,10 +167,13 @@ impl ProbabilityCalibrationParams {
     }
 
     fn check(&self) -> Result<()> {
-        if self.evidence >= 0.0 && self.evidence.is_finite() {
-            return Ok(());
+        if !(self.evidence >= 0.0 && self.evidence.is_finite()) {
+            return Err(Error::invalid_parameter("evidence", ">= 0", self.evidence));
         }
-        Err(Error::invalid_parameter("evidence", ">= 0", self.evidence))
+        if !(self.prior_pairs > 0.0 && self.prior_pairs.is_finite()) {
+            return Err(Error::invalid_parameter("prior_pairs", "> 0", self.prior_pairs));
+        }
+        Ok(())
     }
 
     /// What is left of the curve's slope and of the base rate's distance from one half.

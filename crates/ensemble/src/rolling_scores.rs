@@ -66,6 +66,11 @@ impl RollingScores {
         }
     }
 
+    /// How many scores are smaller than a number, and how many not larger.
+    pub(crate) fn around(&self, value: f64) -> (usize, usize) {
+        (self.sorted.below(value), self.sorted.below(value.next_up()))
+    }
+
     /// The level from which on a label of this score is outside (`β` of Gibbs and Candès): with `m`
     /// of `n` scores below it, `(n + 1 − m) / (n + 1)`.
     pub(crate) fn turning_level(&self, score: f64) -> f64 {

@@ -105,6 +105,40 @@ impl RuleConfig {
     }
 }
 
+/// Names what the ensemble's interval is made of.
+///
+/// All of them know no error before its label, and print the coverage that they realised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum IntervalMethod {
+    /// Out-of-fold errors in units of volatility, with a level that moves against misses (adaptive
+    /// conformal inference).
+    #[default]
+    Adaptive,
+    /// The same with a level that stays (split conformal).
+    Split,
+    /// Boosted quantiles of the return in units of volatility, widened or narrowed by how far labels
+    /// lay outside, with a level that moves against misses (conformalised quantile regression).
+    Quantiles,
+}
+
+impl FromStr for IntervalMethod {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "adaptive" => Ok(Self::Adaptive),
+            "split" => Ok(Self::Split),
+            "quantiles" => Ok(Self::Quantiles),
+            _ => {
+                let requirement = "adaptive, split or quantiles";
+                Err(Error::invalid_parameter("interval", requirement, text))
+            }
+        }
+    }
+}
+
 /// Sets how out-of-fold forecasts are made and combined.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -121,6 +155,8 @@ pub struct StackingConfig {
     pub meta: MetaParams,
     /// Coverage asked of the ensemble's interval; between 0 and 1.
     pub interval_level: f64,
+    /// What that interval is made of.
+    pub interval: IntervalMethod,
 }
 
 impl Default for StackingConfig {
@@ -132,6 +168,7 @@ impl Default for StackingConfig {
             embargo: 0,
             meta: MetaParams::default(),
             interval_level: 0.9,
+            interval: IntervalMethod::Adaptive,
         }
     }
 }

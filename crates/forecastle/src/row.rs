@@ -91,8 +91,11 @@ const FORECAST: [&str; 10] = [
     "ensemble_confidence",
 ];
 
+/// Why the signal is HOLD whatever the rules say; belongs to the signals, comes from what was learnt.
+const GUARD: [&str; 1] = ["guard"];
+
 /// Joins lists of names, of which `N` in all are taken.
-const fn joined<const N: usize>(lists: [&[&'static str]; 4]) -> [&'static str; N] {
+const fn joined<const N: usize>(lists: [&[&'static str]; 5]) -> [&'static str; N] {
     let mut names = [""; N];
     let (mut list, mut from, mut to) = (0, 0, 0);
     while to < N {
@@ -109,10 +112,10 @@ const fn joined<const N: usize>(lists: [&[&'static str]; 4]) -> [&'static str; N
 }
 
 const N_STRUCTURE: usize = CANDLE.len() + SHOWN_INDICATORS + RULES.len();
-const N_TABLE: usize = N_STRUCTURE + FORECAST.len();
-const INDICATORS: [&str; SHOWN_INDICATORS] = joined([&INDICATOR_NAMES, &[], &[], &[]]);
-const STRUCTURE: [&str; N_STRUCTURE] = joined([&CANDLE, &INDICATORS, &RULES, &[]]);
-const TABLE: [&str; N_TABLE] = joined([&CANDLE, &INDICATORS, &RULES, &FORECAST]);
+const N_TABLE: usize = N_STRUCTURE + GUARD.len() + FORECAST.len();
+const INDICATORS: [&str; SHOWN_INDICATORS] = joined([&INDICATOR_NAMES, &[], &[], &[], &[]]);
+const STRUCTURE: [&str; N_STRUCTURE] = joined([&CANDLE, &INDICATORS, &RULES, &[], &[]]);
+const TABLE: [&str; N_TABLE] = joined([&CANDLE, &INDICATORS, &RULES, &GUARD, &FORECAST]);
 
 /// Holds what candles and rules alone say of one bar: candle, market structure, signal system.
 ///
@@ -200,7 +203,8 @@ pub struct ForecastRow {
     pub ensemble_lower: Option<f64>,
     /// Upper end of its interval.
     pub ensemble_upper: Option<f64>,
-    /// Probability that the move has the ensemble's sign.
+    /// Calibrated probability that the move has the ensemble's sign; `None` where that repeats the
+    /// last price, which has no sign.
     pub ensemble_confidence: Option<f64>,
 }
 
@@ -226,6 +230,8 @@ impl Record for ForecastRow {
 pub struct TableRow {
     /// Candle, market structure and signal system.
     pub structure: StructureRow,
+    /// Why a guard holds the signal; `None` where nothing does.
+    pub guard: Option<String>,
     /// The learnt forecasts.
     pub forecast: ForecastRow,
 }
@@ -235,6 +241,7 @@ impl Record for TableRow {
 
     fn visit(&self, visitor: &mut dyn FnMut(&'static str, Cell<'_>)) {
         self.structure.visit(visitor);
+        visitor("guard", self.guard.as_deref().map_or(Cell::Null, Cell::Text));
         self.forecast.visit(visitor);
     }
 }
