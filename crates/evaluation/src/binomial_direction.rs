@@ -116,19 +116,17 @@ pub fn binomial_direction_test(
             DirectionChance::Half => 0.5,
             DirectionChance::MajorityClass => counts.up.max(counts.n - counts.up) as f64 / n,
         };
-        p_value += tail(counts, rate)? / count;
-        accuracy += counts.hits as f64 / n / count;
-        chance += rate / count;
-        rows += n / count;
+        p_value += tail(counts, rate)?;
+        accuracy += counts.hits as f64 / n;
+        chance += rate;
+        rows += n;
     }
-    if subsamples.len() > 1 {
-        p_value *= 2.0;
-    }
+    let factor = if subsamples.len() > 1 { 2.0 } else { 1.0 };
     Ok(Some(BinomialDirection {
-        p_value: p_value.min(1.0),
-        accuracy,
-        chance,
-        n: rows,
+        p_value: (factor * p_value / count).min(1.0),
+        accuracy: accuracy / count,
+        chance: chance / count,
+        n: rows / count,
         n_subsamples: subsamples.len(),
     }))
 }

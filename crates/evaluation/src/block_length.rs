@@ -82,8 +82,7 @@ pub fn optimal_block_length(values: &ArrayRef1<f64>) -> Result<BlockLength> {
         let cross = product(later(lag), earlier(lag));
         covariances.push(cross / n);
         let (after, before) = (later(lag + 1), earlier(lag + 1));
-        let correlation =
-            cross.abs() / (product(after, after) * product(before, before)).sqrt();
+        let correlation = cross.abs() / (product(after, after) * product(before, before)).sqrt();
         inside = if correlation < band { inside + 1 } else { 0 };
     }
     let width = width.unwrap_or(widest).min(widest);

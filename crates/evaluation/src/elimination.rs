@@ -31,7 +31,7 @@ pub(crate) fn eliminate(
     let mut p_value = 0.0_f64;
     while left.len() > 1 {
         let mut test = match &pairs {
-            Some(pairs) => pairs.test(&left, drawn),
+            Some(pairs) => pairs.test(&losses.means, &left, drawn),
             None => against_mean(losses, &left, drawn),
         };
         // Nothing differs, so nothing speaks against equality.
@@ -58,6 +58,15 @@ fn studentized(difference: f64, deviation: f64, magnitude: f64) -> (f64, f64) {
     }
 }
 
+/// Takes note of a model's statistic if it is the largest so far; of infinite ones the model with the
+/// larger mean loss is worse.
+fn note(worst: &mut (f64, usize), means: &[f64], t: f64, model: usize) {
+    let larger = || means.get(model) > means.get(worst.1);
+    if t > worst.0 || (t == worst.0 && t == f64::INFINITY && larger()) {
+        *worst = (t, model);
+    }
+}
+
 /// T_max: each model's loss against the mean of those left.
 fn against_mean(losses: &Centred, left: &[usize], drawn: &[f64]) -> Test {
     let at = |values: &[f64], j: usize| values.get(j).copied().unwrap_or_default();
@@ -75,21 +84,20 @@ fn against_mean(losses: &Centred, left: &[usize], drawn: &[f64]) -> Test {
     }
     let magnitude = left.iter().map(|&j| at(&losses.magnitudes, j)).fold(0.0, f64::max);
     let mean = mean_of(&losses.means);
-    let (mut statistic, mut worst) = (f64::NEG_INFINITY, 0);
+    let mut worst = (f64::NEG_INFINITY, 0);
     let mut scales = Vec::with_capacity(left.len());
     for (square, &j) in squares.iter().zip(left) {
         let deviation = (square / n_resamples).sqrt();
         let (t, scale) = studentized(at(&losses.means, j) - mean, deviation, magnitude);
         scales.push(scale);
-        if t > statistic {
-            (statistic, worst) = (t, j);
-        }
+        note(&mut worst, &losses.means, t, j);
     }
     let largest = |(row, centre): (&[f64], &f64)| {
         let terms = left.iter().zip(&scales).map(|(&j, scale)| (at(row, j) - centre) * scale);
         terms.fold(f64::NEG_INFINITY, f64::max)
     };
     let simulated: Vec<f64> = drawn.chunks(k).zip(&centres).map(largest).collect();
+    let (statistic, worst) = worst;
     Test { statistic, worst, p_value: share_above(&simulated, statistic) }
 }
 
@@ -127,29 +135,28 @@ impl Pairs {
         Self { k, statistics, scales }
     }
 
-    fn test(&self, left: &[usize], drawn: &[f64]) -> Test {
+    fn test(&self, means: &[f64], left: &[usize], drawn: &[f64]) -> Test {
         let k = self.k;
         let row_of = |table: &'_ [f64], i: usize| -> Vec<f64> {
             let row = table.get(i * k..(i + 1) * k).unwrap_or_default();
             left.iter().filter_map(|&j| row.get(j).copied()).collect()
         };
-        let (mut statistic, mut worst) = (f64::NEG_INFINITY, 0);
+        let mut worst = (f64::NEG_INFINITY, 0);
         for &i in left {
             for t in row_of(&self.statistics, i) {
-                if t > statistic {
-                    (statistic, worst) = (t, i);
-                }
+                note(&mut worst, means, t, i);
             }
         }
+        let (statistic, worst) = worst;
         let scales: Vec<Vec<f64>> = left.iter().map(|&i| row_of(&self.scales, i)).collect();
-        let mut means = Vec::with_capacity(left.len());
+        let mut resampled = Vec::with_capacity(left.len());
         let mut largest = |row: &[f64]| {
-            means.clear();
-            means.extend(left.iter().filter_map(|&j| row.get(j).copied()));
+            resampled.clear();
+            resampled.extend(left.iter().filter_map(|&j| row.get(j).copied()));
             let mut largest = 0.0_f64;
-            for (i, (a, scales)) in means.iter().zip(&scales).enumerate() {
+            for (i, (a, scales)) in resampled.iter().zip(&scales).enumerate() {
                 // The other half is the same with the opposite sign.
-                for (b, scale) in means.iter().zip(scales).take(i) {
+                for (b, scale) in resampled.iter().zip(scales).take(i) {
                     largest = largest.max((a - b).abs() * scale);
                 }
             }

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::checks::{finite_vector, same_length};
 use crate::{
-    BootstrapParams, DmParams, JudgedRows, LeaderboardRow, LongRunVariance, McsParams, McsStatistic,
-    ModelConfidenceSet, PesaranTimmermannParams, diebold_mariano, directional_accuracy,
-    information_coefficient, mae, mase, model_confidence_set, pesaran_timmermann,
-    rank_information_coefficient, relative_rmse, rmse, rmsse,
+    BootstrapParams, DmParams, JudgedRows, LeaderboardRow, LongRunVariance, McsParams,
+    McsStatistic, ModelConfidenceSet, PesaranTimmermannParams, diebold_mariano,
+    directional_accuracy, information_coefficient, mae, mase, model_confidence_set,
+    pesaran_timmermann, rank_information_coefficient, relative_rmse, rmse, rmsse,
 };
 
 /// Names the forecast "the price stays" in a leaderboard.

@@ -38,11 +38,7 @@ pub struct McsParams {
 
 impl Default for McsParams {
     fn default() -> Self {
-        Self {
-            statistic: McsStatistic::Max,
-            horizon: 1,
-            bootstrap: BootstrapParams::default(),
-        }
+        Self { statistic: McsStatistic::Max, horizon: 1, bootstrap: BootstrapParams::default() }
     }
 }
 

@@ -35,13 +35,13 @@ use crate::rmse;
 pub fn smape(actual: &ArrayRef1<f64>, predicted: &ArrayRef1<f64>) -> Result<f64> {
     pair(actual, predicted)?;
     let share = |(&a, &p): (&f64, &f64)| {
-        // In units of the larger one: neither the sum nor the difference leaves the range.
-        let unit = a.abs().max(p.abs());
-        if unit == 0.0 {
-            return 0.0;
-        }
-        let (a, p) = (a / unit, p / unit);
-        2.0 * (a - p).abs() / (a.abs() + p.abs())
+        // Halves where the sum of the whole would leave the range.
+        let (a, p) = match (a.abs() + p.abs()).is_finite() {
+            true => (a, p),
+            false => (0.5 * a, 0.5 * p),
+        };
+        let size = a.abs() + p.abs();
+        if size > 0.0 { 2.0 * ((a - p).abs() / size) } else { 0.0 }
     };
     let sum: f64 = actual.iter().zip(predicted).map(share).sum();
     in_range("smape", sum / actual.len() as f64)

@@ -4,9 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::BootstrapParams;
 use crate::checks::{finite_vector, same_length};
-use crate::resampled_means::{
-    Centred, ROUNDING, Resampling, check_losses, resampled_means,
-};
+use crate::resampled_means::{Centred, ROUNDING, Resampling, check_losses, resampled_means};
 
 /// Parametrises [`reality_check`].
 ///
@@ -188,12 +186,7 @@ impl Advantages {
         Ok(Self { columns, magnitudes })
     }
 
-    fn check(
-        &self,
-        drawn: &[f64],
-        studentize: bool,
-        block_length: Option<usize>,
-    ) -> RealityCheck {
+    fn check(&self, drawn: &[f64], studentize: bool, block_length: Option<usize>) -> RealityCheck {
         let means = &self.columns.means;
         let k = means.len();
         let (mut best, mut advantage) = (0, f64::NEG_INFINITY);
