@@ -89,6 +89,42 @@ pub fn mase(
     Ok(ratio(mae(actual, predicted)?, scale))
 }
 
+/// Computes the root mean squared scaled error: the RMSE divided by the RMSE that the naive forecast
+/// made in the training window.
+///
+/// - `actual`, `predicted`: `(n,)`
+/// - `naive_errors`: `(n_train,)`, what the naive forecast missed by in the training window, at the
+///   same horizon; for log returns, the training returns themselves
+///
+/// Below 1 the forecast beats what naive did in training. `None` when naive never erred there.
+///
+/// # Errors
+/// As [`mae`].
+///
+/// # References
+/// S. Makridakis, E. Spiliotis, V. Assimakopoulos, "The M5 competition: background, organization, and
+/// implementation", *International Journal of Forecasting* 38 (2022), 1325–1336,
+/// doi:10.1016/j.ijforecast.2021.07.007.
+///
+/// # Examples
+/// ```
+/// use ndarray::array;
+/// let (actual, predicted) = (array![1.0, 2.0], array![4.0, 6.0]);
+/// let rmsse = forecastle_evaluation::rmsse(&actual, &predicted, &array![-5.0, 5.0])?;
+/// assert_eq!(rmsse, Some(12.5_f64.sqrt() / 5.0));
+/// # Ok::<(), forecastle_core::Error>(())
+/// ```
+#[doc(alias = "root_mean_squared_scaled_error")]
+pub fn rmsse(
+    actual: &ArrayRef1<f64>,
+    predicted: &ArrayRef1<f64>,
+    naive_errors: &ArrayRef1<f64>,
+) -> Result<Option<f64>> {
+    finite_vector("naive_errors", naive_errors)?;
+    let scale = rmse(naive_errors, &Array1::zeros(naive_errors.len()))?;
+    Ok(ratio(rmse(actual, predicted)?, scale))
+}
+
 /// Computes the MAE divided by that of another forecast of the same rows.
 ///
 /// - `actual`, `predicted`, `baseline`: `(n,)`
@@ -131,7 +167,7 @@ pub fn relative_rmse(
     Ok(ratio(rmse(actual, predicted)?, rmse(actual, baseline)?))
 }
 
-fn ratio(error: f64, scale: f64) -> Option<f64> {
+pub(crate) fn ratio(error: f64, scale: f64) -> Option<f64> {
     let ratio = error / scale;
     (scale > 0.0 && ratio.is_finite()).then_some(ratio)
 }

@@ -3,6 +3,7 @@ use ndarray::ArrayRef1;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
+use crate::LongRunVariance;
 use crate::checks::{finite_vector, in_range, same_length};
 
 /// Names what an error of a forecast costs.
@@ -28,18 +29,6 @@ pub enum Alternative {
     Less,
     /// The first forecast costs more: it is worse.
     Greater,
-}
-
-/// Names an estimate of the variance of a mean whose terms are correlated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LongRunVariance {
-    /// All autocovariances up to lag h − 1 alike, as Diebold and Mariano have it; may come out
-    /// negative.
-    #[default]
-    Rectangular,
-    /// Autocovariances up to lag h − 1, the k-th weighted 1 − k/h; never negative.
-    Bartlett,
 }
 
 /// Parametrises [`diebold_mariano`].
@@ -85,7 +74,8 @@ pub struct DieboldMariano {
     pub mean_difference: f64,
     /// Number of rows.
     pub n: usize,
-    /// The variance estimate that was used: Bartlett's when the rectangular one was not positive.
+    /// The variance estimate that was used: Bartlett's when the rectangular one was not positive, and
+    /// the number of lags where it was left to the rule.
     pub variance: LongRunVariance,
 }
 
@@ -99,8 +89,10 @@ pub struct DieboldMariano {
 /// ```
 ///
 /// compared with Student's t of n − 1 degrees of freedom. The second factor is the correction of
-/// Harvey, Leybourne and Newbold for short samples. A long-run variance that is not positive, which
-/// the rectangular estimate can give, is replaced by Bartlett's, and the result says so.
+/// Harvey, Leybourne and Newbold for short samples. [`LongRunVariance`] has other weights of the
+/// autocovariances, and other lags. A long-run variance that is not positive, which the rectangular
+/// estimate can give, is replaced by Bartlett's, and the result says so. The cost is linear in rows
+/// times lags.
 ///
 /// Losses that are equal in every row give statistic 0 (p = 1 two-sided, ½ one-sided); a difference
 /// that is the same in every row has no variance and gives an infinite statistic.
@@ -165,7 +157,7 @@ pub fn diebold_mariano(
     let mean = differences.iter().map(|d| d / unit).sum::<f64>() / count;
     differences.iter_mut().for_each(|d| *d = *d / unit - mean);
 
-    let (variance, used) = long_run_variance(&differences, horizon, params.variance);
+    let (variance, used) = params.variance.of(&differences, horizon);
     let h = horizon as f64;
     let correction = ((count + 1.0 - 2.0 * h + h * (h - 1.0) / count) / count).sqrt();
     let statistic = if mean == 0.0 {
@@ -182,31 +174,6 @@ pub fn diebold_mariano(
         n,
         variance: used,
     })
-}
-
-/// The long-run variance of centred terms, and the estimate that gave it.
-fn long_run_variance(
-    centred: &[f64],
-    horizon: usize,
-    wanted: LongRunVariance,
-) -> (f64, LongRunVariance) {
-    let n = centred.len() as f64;
-    let covariance = |lag: usize| {
-        let later = centred.get(lag..).unwrap_or_default();
-        centred.iter().zip(later).map(|(x, y)| x * y).sum::<f64>() / n
-    };
-    let (mut rectangular, mut bartlett) = (covariance(0), covariance(0));
-    for lag in 1..horizon {
-        let term = 2.0 * covariance(lag);
-        rectangular += term;
-        bartlett += (1.0 - lag as f64 / horizon as f64) * term;
-    }
-    match wanted {
-        LongRunVariance::Rectangular if rectangular > 0.0 || horizon == 1 => {
-            (rectangular, LongRunVariance::Rectangular)
-        }
-        _ => (bartlett, LongRunVariance::Bartlett),
-    }
 }
 
 fn p_value(statistic: f64, freedom: f64, alternative: Alternative) -> Result<f64> {

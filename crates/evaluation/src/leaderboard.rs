@@ -1,21 +1,49 @@
-use std::io::Write;
-
 use forecastle_core::{Error, Result};
 use ndarray::{Array1, ArrayRef1};
 use serde::{Deserialize, Serialize};
 
 use crate::checks::{finite_vector, same_length};
-use crate::{DmParams, diebold_mariano, directional_accuracy, mae, mase, relative_rmse, rmse};
+use crate::{
+    BootstrapParams, DmParams, JudgedRows, LeaderboardRow, LongRunVariance, McsParams,
+    McsStatistic, ModelConfidenceSet, PesaranTimmermannParams, diebold_mariano,
+    directional_accuracy, information_coefficient, mae, mase, model_confidence_set,
+    pesaran_timmermann, rank_information_coefficient, relative_rmse, rmse, rmsse,
+};
 
 /// Names the forecast "the price stays" in a leaderboard.
 pub const NAIVE: &str = "naive";
+
+/// Parametrises the tests of a [`Leaderboard`].
+///
+/// | Name | Default | Purpose | Range |
+/// |---|---|---|---|
+/// | `variance` | rectangular | long-run variance of the Diebold-Mariano test | |
+/// | `statistic` | max | statistic of the Model Confidence Set | |
+/// | `bootstrap` | 2000 stationary, automatic length of at least the horizon | its resampling, with the seed | see [`BootstrapParams`] |
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LeaderboardParams {
+    /// Long-run variance of the Diebold-Mariano test.
+    pub variance: LongRunVariance,
+    /// Statistic of the Model Confidence Set.
+    pub statistic: McsStatistic,
+    /// Its resampling, with the seed.
+    pub bootstrap: BootstrapParams,
+}
 
 /// Compares models with the naive forecast and each other, on the same rows.
 ///
 /// Everything is in **log returns over the horizon**, `log(close[t + h] / close[t])`, so that numbers
 /// compare across markets; the naive forecast is 0. A row is judged when its actual return and every
 /// model's prediction are there (NaN means "not there"), and [`LeaderboardRow::n`] says how many rows
-/// that leaves. The Diebold-Mariano test takes the judged rows as consecutive.
+/// that leaves. The tests take the judged rows as consecutive. A figure that does not exist (a naive
+/// forecast has no direction, a constant no correlation) is `None`.
+///
+/// There is no column for Theil's U2: of returns, whose naive forecast is 0, it is `relative_rmse`.
+///
+/// Each Diebold-Mariano test is of one model, and of many models one in twenty looks better than naive
+/// at 5 %. `mcs_p` is the answer for all of them together: where naive's own is large, nothing here has
+/// been shown to beat it.
 ///
 /// # Examples
 /// ```
@@ -35,50 +63,8 @@ pub struct Leaderboard {
     horizon: usize,
     actual: Array1<f64>,
     training: Option<Array1<f64>>,
+    params: LeaderboardParams,
     models: Vec<(String, Array1<f64>)>,
-}
-
-/// Holds one model's figures; the field names are the columns of the CSV.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LeaderboardRow {
-    /// The model.
-    pub model: String,
-    /// Bars ahead.
-    pub horizon: usize,
-    /// Judged rows.
-    pub n: usize,
-    /// Mean absolute error of the log return.
-    pub mae: f64,
-    /// Root of its mean squared error.
-    pub rmse: f64,
-    /// MAE divided by naive's MAE in the training window, or in the judged rows when no training
-    /// window was given; `None` when that is 0.
-    pub mase: Option<f64>,
-    /// RMSE divided by naive's; `None` when that is 0.
-    pub relative_rmse: Option<f64>,
-    /// Share of right directions where neither the move nor the forecast is 0; `None` without any.
-    pub directional_accuracy: Option<f64>,
-    /// Diebold-Mariano against naive (squared loss, HLN correction); negative: better than naive.
-    /// `None` with too few rows for the horizon, or when it is infinite.
-    pub dm_statistic: Option<f64>,
-    /// Its two-sided p-value.
-    pub dm_p: Option<f64>,
-}
-
-impl LeaderboardRow {
-    /// The columns, in order.
-    pub const COLUMNS: [&'static str; 10] = [
-        "model",
-        "horizon",
-        "n",
-        "mae",
-        "rmse",
-        "mase",
-        "relative_rmse",
-        "directional_accuracy",
-        "dm_statistic",
-        "dm_p",
-    ];
 }
 
 impl Leaderboard {
@@ -94,11 +80,17 @@ impl Leaderboard {
             return Err(Error::invalid_parameter("horizon", ">= 1", 0));
         }
         check_not_infinite("actual", actual)?;
-        Ok(Self { horizon, actual: actual.to_owned(), training: None, models: Vec::new() })
+        let (actual, params) = (actual.to_owned(), LeaderboardParams::default());
+        Ok(Self { horizon, actual, training: None, params, models: Vec::new() })
     }
 
-    /// This leaderboard with the training window's log returns, which scale the MASE; NaN is left
-    /// out.
+    /// This leaderboard with other settings of its tests; they are checked when the rows are computed.
+    pub fn with_params(self, params: LeaderboardParams) -> Self {
+        Self { params, ..self }
+    }
+
+    /// This leaderboard with the training window's log returns, which scale MASE and RMSSE; NaN is
+    /// left out.
     ///
     /// # Errors
     /// - [`Error::NotEnoughData`] when no return is there.
@@ -128,28 +120,30 @@ impl Leaderboard {
         Ok(())
     }
 
+    /// The rows that are judged, with what every model said and missed in them, for tests of one's
+    /// own.
+    ///
+    /// # Errors
+    /// - [`Error::NotEnoughData`] when no row has all numbers.
+    pub fn judged(&self) -> Result<JudgedRows> {
+        JudgedRows::new(&self.actual, &self.models)
+    }
+
     /// Computes the figures: naive first, then the models as they were added.
     ///
     /// # Errors
     /// - [`Error::NotEnoughData`] when no row has all numbers.
     /// - [`Error::Numerical`] when an error overflows.
+    /// - [`Error::InvalidParameter`] when `n_resamples` or `block_length` is 0.
     pub fn rows(&self) -> Result<Vec<LeaderboardRow>> {
-        let there = |t: &usize| {
-            let known = |values: &Array1<f64>| values.get(*t).is_some_and(|v| !v.is_nan());
-            known(&self.actual) && self.models.iter().all(|(_, predicted)| known(predicted))
-        };
-        let judged: Vec<usize> = (0..self.actual.len()).filter(there).collect();
-        if judged.is_empty() {
-            return Err(Error::not_enough_data("leaderboard", 1, 0));
-        }
-        let select = |values: &Array1<f64>| -> Array1<f64> {
-            judged.iter().filter_map(|&t| values.get(t).copied()).collect()
-        };
-        let actual = select(&self.actual);
-        let naive = Array1::zeros(actual.len());
-        let mut rows = vec![self.row(NAIVE, &actual, &naive, &naive)?];
-        for (model, predicted) in &self.models {
-            rows.push(self.row(model, &actual, &select(predicted), &naive)?);
+        let judged = self.judged()?;
+        let set = self.confidence_set(&judged)?;
+        let mut rows = Vec::with_capacity(judged.names().len());
+        for (i, (name, predicted)) in
+            judged.names().iter().zip(judged.predicted().columns()).enumerate()
+        {
+            let mcs_p = set.as_ref().and_then(|set| set.p_values.get(i).copied());
+            rows.push(LeaderboardRow { mcs_p, ..self.row(name, judged.actual(), &predicted)? });
         }
         Ok(rows)
     }
@@ -157,64 +151,58 @@ impl Leaderboard {
     fn row(
         &self,
         model: &str,
-        actual: &Array1<f64>,
-        predicted: &Array1<f64>,
-        naive: &Array1<f64>,
+        actual: &ArrayRef1<f64>,
+        predicted: &ArrayRef1<f64>,
     ) -> Result<LeaderboardRow> {
-        let params = DmParams { horizon: self.horizon, ..DmParams::default() };
-        let test = match diebold_mariano(&(actual - predicted), &(actual - naive), &params) {
-            Ok(test) => Some(test).filter(|test| test.statistic.is_finite()),
-            Err(error) if error.is_not_enough_data() => None,
-            Err(error) => return Err(error),
-        };
+        let horizon = self.horizon;
+        let naive = Array1::zeros(actual.len());
+        let variance = self.params.variance;
+        let params = DmParams { horizon, variance, ..DmParams::default() };
+        let test = where_enough(diebold_mariano(&(actual - predicted), actual, &params))?
+            .filter(|test| test.statistic.is_finite());
+        let directions = PesaranTimmermannParams { horizon, offset: None };
+        let directions = pesaran_timmermann(actual, predicted, &directions)?;
+        let training = self.training.as_deref().unwrap_or(actual);
         Ok(LeaderboardRow {
             model: model.to_owned(),
-            horizon: self.horizon,
+            horizon,
             n: actual.len(),
             mae: mae(actual, predicted)?,
             rmse: rmse(actual, predicted)?,
-            mase: mase(actual, predicted, self.training.as_ref().unwrap_or(actual))?,
-            relative_rmse: relative_rmse(actual, predicted, naive)?,
+            mase: mase(actual, predicted, training)?,
+            rmsse: rmsse(actual, predicted, training)?,
+            relative_rmse: relative_rmse(actual, predicted, &naive)?,
             directional_accuracy: directional_accuracy(actual, predicted)?,
+            pt_p: directions.map(|test| test.p_value),
+            information_coefficient: information_coefficient(actual, predicted)?,
+            rank_ic: rank_information_coefficient(actual, predicted)?,
             dm_statistic: test.map(|test| test.statistic),
             dm_p: test.map(|test| test.p_value),
+            mcs_p: None,
         })
     }
-}
 
-/// Writes rows as CSV with a header; numbers read back to the same bits, `None` is empty.
-///
-/// # Errors
-/// - [`Error::Component`] when the writer fails.
-pub fn write_csv(rows: &[LeaderboardRow], to: &mut impl Write) -> Result<()> {
-    let mut text = LeaderboardRow::COLUMNS.join(",");
-    text.push('\n');
-    let optional = |value: Option<f64>| value.map_or_else(String::new, |v| v.to_string());
-    for row in rows {
-        let cells = [
-            quoted(&row.model),
-            row.horizon.to_string(),
-            row.n.to_string(),
-            row.mae.to_string(),
-            row.rmse.to_string(),
-            optional(row.mase),
-            optional(row.relative_rmse),
-            optional(row.directional_accuracy),
-            optional(row.dm_statistic),
-            optional(row.dm_p),
-        ];
-        text.push_str(&cells.join(","));
-        text.push('\n');
+    /// The Model Confidence Set of naive and all models on the squared loss; `None` with too few rows.
+    fn confidence_set(&self, judged: &JudgedRows) -> Result<Option<ModelConfidenceSet>> {
+        let LeaderboardParams { statistic, bootstrap, .. } = self.params;
+        let mut losses = judged.errors();
+        // In units of a power of two near the largest, so that no square leaves the range.
+        let largest = losses.iter().fold(0.0_f64, |m, e| m.max(e.abs()));
+        if largest > 0.0 && largest.is_finite() {
+            let unit = largest.log2().floor().exp2();
+            losses.mapv_inplace(|e| (e / unit) * (e / unit));
+        }
+        let params = McsParams { statistic, horizon: self.horizon, bootstrap };
+        where_enough(model_confidence_set(&losses, &params))
     }
-    to.write_all(text.as_bytes()).map_err(|e| Error::component("leaderboard file", e))
 }
 
-/// A CSV cell, in quotes where RFC 4180 asks for them.
-fn quoted(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
+/// `None` for what has too few rows.
+fn where_enough<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_not_enough_data() => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -36,24 +36,58 @@
 //! what a forecast would have earned after costs is a backtest's question.
 
 mod accuracy;
+mod binomial_direction;
+mod block_bootstrap;
+mod block_length;
 mod checks;
 mod correlation;
 mod diebold_mariano;
 mod direction;
+mod elimination;
+mod ic_stability;
+mod judged_rows;
 mod leaderboard;
+mod leaderboard_row;
 mod leak;
+mod long_run_variance;
 mod look_ahead;
+mod model_confidence_set;
+mod percentage;
+mod pesaran_timmermann;
+mod pinball;
+mod reality_check;
+mod reliability;
+mod reliability_bin;
+mod resampled_means;
 mod search;
+mod subsamples;
 
-pub use accuracy::{mae, mase, relative_mae, relative_rmse, rmse};
-pub use correlation::information_coefficient;
-pub use diebold_mariano::{
-    Alternative, DieboldMariano, DmParams, LongRunVariance, Loss, diebold_mariano,
+pub use accuracy::{mae, mase, relative_mae, relative_rmse, rmse, rmsse};
+pub use binomial_direction::{
+    BinomialDirection, BinomialDirectionParams, DirectionChance, binomial_direction_test,
 };
+pub use block_bootstrap::{BlockBootstrap, BlockScheme, BootstrapParams};
+pub use block_length::{BlockLength, optimal_block_length};
+pub use correlation::{information_coefficient, rank_information_coefficient};
+pub use diebold_mariano::{Alternative, DieboldMariano, DmParams, Loss, diebold_mariano};
 pub use direction::directional_accuracy;
-pub use leaderboard::{Leaderboard, LeaderboardRow, NAIVE, write_csv};
+pub use ic_stability::{IcStability, IcStabilityParams, ic_stability};
+pub use judged_rows::JudgedRows;
+pub use leaderboard::{Leaderboard, LeaderboardParams, NAIVE};
+pub use leaderboard_row::{LeaderboardRow, write_csv};
 pub use leak::{LeakParams, LeakReading, LeakReport, leak_meter};
+pub use long_run_variance::LongRunVariance;
 pub use look_ahead::{LookAheadParams, LookAheadReport, look_ahead_meter};
+pub use model_confidence_set::{
+    McsParams, McsStatistic, ModelConfidenceSet, model_confidence_set, model_confidence_set_from,
+};
+pub use percentage::{smape, theil_u2};
+pub use pesaran_timmermann::{PesaranTimmermann, PesaranTimmermannParams, pesaran_timmermann};
+pub use pinball::{mean_pinball_loss, pinball_loss};
+pub use reality_check::{
+    RealityCheck, RealityCheckParams, SuperiorAbility, reality_check, reality_check_from,
+};
+pub use reliability::{BrierScore, ReliabilityParams, ReliabilityRow, ReliabilityTable};
 pub use search::{
     Dimension, Luck, Point, Sampler, Scale, SearchParams, SearchReport, SearchSpace, TpeParams,
     Trial, TrialLoss, Value, expected_maximum,

@@ -11,6 +11,10 @@ use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
+#[path = "reference/figures.rs"]
+mod figures;
+use figures::Figures;
+
 /// Errors of the forecasts F and G of T in the `dieboldmariano` package's example.
 fn published() -> (Array1<f64>, Array1<f64>) {
     let actual = array![10.0, 20.0, 30.0, 40.0, 50.0];
@@ -60,6 +64,65 @@ fn longer_horizons_and_the_absolute_loss_agree_with_scipy() {
         assert!(near(tail, p, 1e-10), "{loss:?} {horizon} {variance:?}: {tail}");
         assert_eq!(estimate, used, "{loss:?} {horizon} {variance:?}");
     }
+}
+
+/// t statistics of a mean with statsmodels 0.15.0, `cov_type="HAC"` without its correction for small
+/// samples, which the correction of Harvey, Leybourne and Newbold replaces.
+#[test]
+fn newey_west_variances_agree_with_statsmodels() {
+    let figures = Figures::read();
+    let (actual, predicted) = (figures.vector("actual"), figures.vector("predicted"));
+    let (n, h) = (150.0, 5.0_f64);
+    let correction = ((n + 1.0 - 2.0 * h + h * (h - 1.0) / n) / n).sqrt();
+    let run = |variance| {
+        let params = DmParams { horizon: 5, variance, ..DmParams::default() };
+        diebold_mariano(&(&actual - &predicted), &actual, &params).unwrap()
+    };
+    for lags in [0, 3, 4, 12] {
+        let variance = LongRunVariance::NeweyWest { lags: Some(lags) };
+        let test = run(variance);
+        let expected = correction * figures.number(&format!("newey_west_t/{lags}"));
+        assert!(near(test.statistic, expected, 1e-11), "{lags}: {test:?}, {expected}");
+        assert_eq!(test.variance, variance);
+    }
+    // ⌊4 (150/100)^(2/9)⌋ = 4 is h − 1 as well, and so Bartlett's.
+    let automatic = run(LongRunVariance::NeweyWest { lags: None });
+    assert_eq!(automatic.variance, LongRunVariance::NeweyWest { lags: Some(4) });
+    assert_eq!(automatic.statistic, run(LongRunVariance::Bartlett).statistic);
+}
+
+#[test]
+fn automatic_lags_are_never_fewer_than_the_overlap_and_too_many_do_no_harm() {
+    let errors: Array1<f64> = (0..30).map(|t| (f64::from(t) * 0.9).sin()).collect();
+    let other = 0.5 * &errors + 0.1;
+    let run = |horizon, lags| {
+        let variance = LongRunVariance::NeweyWest { lags };
+        let params = DmParams { horizon, variance, ..DmParams::default() };
+        diebold_mariano(&errors, &other, &params).unwrap()
+    };
+    for (horizon, lags) in [(1, 3), (4, 3), (5, 4), (12, 11)] {
+        let used = LongRunVariance::NeweyWest { lags: Some(lags) };
+        assert_eq!(run(horizon, None).variance, used, "h = {horizon}");
+    }
+    assert!(run(1, Some(usize::MAX)).statistic.is_finite());
+}
+
+#[test]
+fn settings_are_written_and_read_under_their_names() {
+    let default = serde_json::to_string(&DmParams::default()).unwrap();
+    assert_eq!(
+        default,
+        r#"{"horizon":1,"loss":"squared","alternative":"two_sided","variance":"rectangular"}"#
+    );
+    for (text, variance) in [
+        (r#""bartlett""#, LongRunVariance::Bartlett),
+        (r#"{"newey_west":{"lags":7}}"#, LongRunVariance::NeweyWest { lags: Some(7) }),
+        (r#"{"newey_west":{"lags":null}}"#, LongRunVariance::NeweyWest { lags: None }),
+    ] {
+        let read: LongRunVariance = serde_json::from_str(text).unwrap();
+        assert_eq!((read, serde_json::to_string(&read).unwrap().as_str()), (variance, text));
+    }
+    assert!(serde_json::from_str::<LongRunVariance>(r#"{"newey_west":{"lag":7}}"#).is_err());
 }
 
 #[test]
@@ -130,7 +193,11 @@ fn settings() -> impl Strategy<Value = DmParams> {
     (
         1_usize..5,
         prop_oneof![Just(Loss::Squared), Just(Loss::Absolute)],
-        prop_oneof![Just(LongRunVariance::Rectangular), Just(LongRunVariance::Bartlett)],
+        prop_oneof![
+            Just(LongRunVariance::Rectangular),
+            Just(LongRunVariance::Bartlett),
+            prop::option::of(0_usize..50).prop_map(|lags| LongRunVariance::NeweyWest { lags }),
+        ],
     )
         .prop_map(|(horizon, loss, variance)| DmParams {
             horizon,

@@ -3,14 +3,15 @@
 
 use forecastle_core::{Error, Result};
 use forecastle_evaluation::{
-    directional_accuracy, information_coefficient, mae, mase, relative_mae, relative_rmse, rmse,
+    directional_accuracy, information_coefficient, mae, mase, pinball_loss,
+    rank_information_coefficient, relative_mae, relative_rmse, rmse, rmsse, smape, theil_u2,
 };
 use ndarray::{Array1, array};
 use proptest::prelude::*;
 
 type Metric = fn(&Array1<f64>, &Array1<f64>) -> Result<Option<f64>>;
 
-const METRICS: [(&str, Metric); 7] = [
+const METRICS: [(&str, Metric); 12] = [
     ("mae", |a, p| mae(a, p).map(Some)),
     ("rmse", |a, p| rmse(a, p).map(Some)),
     ("mase", |a, p| mase(a, p, a)),
@@ -18,6 +19,11 @@ const METRICS: [(&str, Metric); 7] = [
     ("relative_rmse", |a, p| relative_rmse(a, p, &(0.5 * a))),
     ("directional_accuracy", |a, p| directional_accuracy(a, p)),
     ("information_coefficient", |a, p| information_coefficient(a, p)),
+    ("rank_information_coefficient", |a, p| rank_information_coefficient(a, p)),
+    ("rmsse", |a, p| rmsse(a, p, a)),
+    ("smape", |a, p| smape(a, p).map(Some)),
+    ("theil_u2", |a, p| theil_u2(a, p, &(a.mapv(|v| if v == 0.0 { 1.0 } else { 0.5 * v })))),
+    ("pinball_loss", |a, p| pinball_loss(a, p, 0.25).map(Some)),
 ];
 
 #[test]
@@ -33,6 +39,13 @@ fn hand_computed_figures_agree() {
         ("directional_accuracy", 1.0), // the row without a move is left out
         // Deviations (0.5, −2.5, 2.5, −0.5) and (1, −2, 0, 1): 5 / sqrt(13 · 6).
         ("information_coefficient", 5.0 / 78.0_f64.sqrt()),
+        // Ranks (3, 1, 4, 2) and (3.5, 1, 2, 3.5): 1.5 / sqrt(5 · 4.5).
+        ("rank_information_coefficient", 1.5 / 22.5_f64.sqrt()),
+        ("rmsse", (2.5_f64 / 3.5).sqrt()),
+        ("smape", (2.0 / 3.0 + 2.0 / 3.0 + 1.0 + 2.0) / 4.0),
+        // Errors over the last levels ½, −1, 1½, 1; moves of 1, 1, 1 and −1 of them.
+        ("theil_u2", ((4.0 + 1.0 + 16.0 / 9.0 + 4.0) / 4.0_f64).sqrt()),
+        ("pinball_loss", (0.75 + 0.75 + 0.5 + 1.5) / 4.0),
     ];
     for ((name, metric), (expected_name, value)) in METRICS.iter().zip(expected) {
         assert_eq!(*name, expected_name);
@@ -100,7 +113,7 @@ proptest! {
     #[test]
     fn prop_ratios_do_not_depend_on_the_unit((a, p) in vectors(), power in -60_i32..60) {
         let unit = 2_f64.powi(power);
-        for (name, metric) in METRICS.iter().filter(|(name, _)| !["mae", "rmse"].contains(name)) {
+        for (name, metric) in METRICS.iter().filter(|(name, _)| !["mae", "rmse", "pinball_loss"].contains(name)) {
             let scaled = metric(&(&a * unit), &(&p * unit)).unwrap();
             prop_assert_eq!(metric(&a, &p).unwrap(), scaled, "{}", name);
         }
