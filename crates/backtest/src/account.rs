@@ -111,7 +111,7 @@ impl Watch {
             below: f64::NEG_INFINITY,
             above: f64::INFINITY,
             leave: usize::MAX,
-            ruin: f64::NAN,
+            ruin: 0.0,
         }
     }
 }

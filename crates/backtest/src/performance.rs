@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use crate::backtest::Outcome;
 use crate::drawdown::Drawdown;
 use crate::{
-    Warning, expected_maximum_sharpe, minimum_track_record_length, probabilistic_sharpe_ratio,
+    Trade, Warning, expected_maximum_sharpe, minimum_track_record_length,
+    probabilistic_sharpe_ratio,
 };
 
 /// Sets up the figures of a [`Performance`].
@@ -171,7 +172,7 @@ impl Performance {
         let gains: f64 = trades.iter().map(|trade| trade.net.max(0.0)).sum();
         let losses: f64 = trades.iter().map(|trade| (-trade.net).max(0.0)).sum();
         performance.profit_factor = Some(gains / losses).filter(|_| losses > 0.0);
-        let traded: f64 = trades.iter().map(|trade| trade.traded()).sum();
+        let traded: f64 = trades.iter().map(Trade::traded).sum();
         let mean_equity = equity.iter().sum::<f64>() / equity.len() as f64;
         performance.turnover =
             years.filter(|_| mean_equity > 0.0).map(|years| traded / mean_equity / years);

@@ -66,7 +66,7 @@ impl BacktestParams {
     /// Each schedule shuffles the trades and spreads them over the candles without overlap, every way
     /// to place the bars between them being equally likely. Stops and targets are not carried over,
     /// their effect on how long a trade lasts is: a trade enters at an open and leaves at the open after
-    /// as many bars as it was held for, one at least. `None` without trades.
+    /// as many bars as it was held for, one at least, or at the last close. `None` without trades.
     ///
     /// The same seed gives the same bits on any number of threads.
     ///
@@ -90,8 +90,10 @@ impl BacktestParams {
         let stays: Vec<Stay> = backtest
             .trades
             .iter()
-            .map(|&Trade { side, bars_held, scale, .. }| {
-                let bars = bars_held.max(1);
+            .map(|&Trade { side, bars_held, scale, reason, .. }| {
+                // The last bar's close ends a bar that was held to its end.
+                let to_the_close = usize::from(reason == ExitReason::EndOfData);
+                let bars = (bars_held + to_the_close).max(1);
                 Stay { side, bars, scale }
             })
             .collect();

@@ -1,0 +1,73 @@
+//! Trades decisions of one CSV file on the candles of another and writes trades and equity as CSV.
+//!
+//! `backtest_file CANDLES DECISIONS TRADES EQUITY [--name value ...]`, with the names `fee_bps`,
+//! `half_spread_bps`, `slippage_bps`, `capital`, and one of `units` and `fraction`. Candles have the
+//! columns timestamp (milliseconds), open, high, low, close, volume; decisions bar, action, `stop_loss`,
+//! `take_profit`, `max_bars`, where an empty cell is none and a bar without a row keeps.
+
+use std::error::Error;
+use std::fs::File;
+
+use forecastle_backtest::{Action, BacktestParams, Decision, Sizing};
+use forecastle_core::{CandleSeries, RawCandle, Timestamp};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct DecisionRow {
+    bar: usize,
+    action: Action,
+    stop_loss: Option<f64>,
+    take_profit: Option<f64>,
+    max_bars: Option<u32>,
+}
+
+fn candles(path: &str) -> Result<CandleSeries, Box<dyn Error>> {
+    let mut rows = Vec::new();
+    for row in csv::Reader::from_path(path)?.deserialize() {
+        let (time, open, high, low, close, volume): (i64, f64, f64, f64, f64, f64) = row?;
+        let open_time = Timestamp::from_millis(time);
+        rows.push(RawCandle { open_time, open, high, low, close, volume });
+    }
+    let (series, report) = CandleSeries::from_raw("FILE/USD".parse()?, "1m".parse()?, rows, None);
+    if report.is_repaired() || report.out_of_order > 0 {
+        return Err(format!("rows of {path} would have to be repaired: {report:?}").into());
+    }
+    Ok(series)
+}
+
+fn decisions(path: &str, n_bars: usize) -> Result<Vec<Decision>, Box<dyn Error>> {
+    let mut decisions = vec![Decision::KEEP; n_bars];
+    for row in csv::Reader::from_path(path)?.deserialize() {
+        let DecisionRow { bar, action, stop_loss, take_profit, max_bars } = row?;
+        let place = decisions.get_mut(bar).ok_or_else(|| format!("there is no bar {bar}"))?;
+        *place = Decision { stop_loss, take_profit, max_bars, ..Decision::new(action) };
+    }
+    Ok(decisions)
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [candle_path, decision_path, trade_path, equity_path, options @ ..] = arguments.as_slice()
+    else {
+        return Err("give CANDLES DECISIONS TRADES EQUITY".into());
+    };
+    let mut params = BacktestParams::default();
+    for option in options.chunks(2) {
+        let [name, value] = option else { return Err("an option has no value".into()) };
+        let value: f64 = value.parse()?;
+        match name.as_str() {
+            "--fee_bps" => params.costs.fee_bps = value,
+            "--half_spread_bps" => params.costs.half_spread_bps = value,
+            "--slippage_bps" => params.costs.slippage_bps = value,
+            "--capital" => params.initial_capital = value,
+            "--units" => params.sizing = Sizing::Units(value),
+            "--fraction" => params.sizing = Sizing::Fraction(value),
+            _ => return Err(format!("there is no option {name}").into()),
+        }
+    }
+    let series = candles(candle_path)?;
+    let backtest = params.run(series.view(), &decisions(decision_path, series.len())?)?;
+    backtest.write_trades_csv(File::create(trade_path)?)?;
+    backtest.write_equity_csv(File::create(equity_path)?)?;
+    Ok(())
+}
