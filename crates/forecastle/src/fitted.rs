@@ -6,11 +6,12 @@ use forecastle_features::global_vwap;
 use forecastle_market_data::is_simulated;
 use serde::{Deserialize, Serialize};
 
-use crate::learned::{Learned, Memory};
+use crate::learned::{Learned, Memory, Predictions, judged};
+use crate::quantiles::QuantileBand;
 use crate::{ForecastRow, Pipeline, PipelineConfig, Record, Report, RunInfo, SkippedModel};
 
 const KIND: &str = "pipeline";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Turns candles into the final table, with models that are fitted and frozen.
 ///
@@ -99,7 +100,7 @@ impl FittedPipeline {
     fn forecasts(&self, candles: &CandleSeries, learned: &Learned) -> Result<Vec<ForecastRow>> {
         let view = candles.view();
         let config = self.config();
-        let Learned { stacking, memory } = learned;
+        let Learned { stacking, quantiles, memory } = learned;
         let live = match self.fitted_until {
             Some(until) => view.open_time().partition_point(|&time| time < until),
             None => 0,
@@ -120,12 +121,15 @@ impl FittedPipeline {
         let inputs = self.pipeline.inputs(view)?;
         let volatility = self.pipeline.volatility(view)?;
         let tables: Vec<_> = config.models.iter().map(|&kind| inputs.of(kind)).collect();
-        let predictions = stacking.predict_bases(&tables)?;
-        let ensemble = stacking.combine(&predictions)?;
+        let bases = stacking.predict_bases(&tables)?;
+        let quantiles = quantiles.as_ref().map(|q| q.predict(&inputs.features)).transpose()?;
+        let predictions = Predictions { ensemble: stacking.combine(&bases)?, bases, quantiles };
+        let mut judge = memory.judge.clone();
+        judge.resume(live.checked_sub(1).and_then(|t| view.open_time().get(t)).copied());
         for (t, row) in rows.iter_mut().enumerate().skip(live) {
-            let (close, scale) = (view.close()[t], volatility[t]);
-            let bases = predictions.row(t).to_vec();
-            *row = memory.forecast(&config.models, &bases, ensemble[t], close, scale);
+            let bar = (view.open_time()[t], view.close()[t], volatility[t]);
+            let (forecast, ..) = judged(config, &mut judge, &predictions, t, bar)?;
+            *row = forecast;
         }
         Ok(rows)
     }
@@ -161,7 +165,8 @@ impl FittedPipeline {
             global_vwap_sigma: global.map(|g| g.sigma),
             models: learned.map_or_else(Vec::new, |l| l.memory.models.clone()),
             naive_weight: learned.map(|l| l.stacking.naive_weight()),
-            interval: learned.and_then(|l| l.memory.interval),
+            interval: learned.and_then(|l| l.memory.track_record.interval),
+            reliability: learned.and_then(|l| l.memory.track_record.reliability.clone()),
             explanation: None,
             skipped,
             warnings: Vec::new(),
@@ -185,7 +190,8 @@ impl FittedPipeline {
                     names.extend_from_slice(base.feature_names());
                 }
                 let meta = learned.stacking.meta().clone();
-                Some(SavedLearned { models, meta, memory: learned.memory.clone() })
+                let quantiles = learned.quantiles.as_ref().map(QuantileBand::save).transpose()?;
+                Some(SavedLearned { models, quantiles, meta, memory: learned.memory.clone() })
             }
         };
         let saved = Saved {
@@ -209,7 +215,7 @@ impl FittedPipeline {
         let config = pipeline.config();
         let learned = match saved.learned {
             None => None,
-            Some(SavedLearned { models, meta, memory }) => {
+            Some(SavedLearned { models, quantiles, meta, memory }) => {
                 if models.len() != config.models.len() {
                     return Err(Error::artifact("it holds another number of models than it names"));
                 }
@@ -217,7 +223,8 @@ impl FittedPipeline {
                 for (kind, bytes) in config.models.iter().zip(&models) {
                     bases.push(kind.load(&Artifact::from_bytes(bytes)?, config)?);
                 }
-                Some(Learned { stacking: Stacking::from_parts(meta, bases)?, memory })
+                let quantiles = quantiles.map(|q| QuantileBand::load(&q)).transpose()?;
+                Some(Learned { stacking: Stacking::from_parts(meta, bases)?, quantiles, memory })
             }
         };
         Ok(Self {
@@ -244,6 +251,7 @@ struct Saved {
 #[derive(Serialize, Deserialize)]
 struct SavedLearned {
     models: Vec<Vec<u8>>,
+    quantiles: Option<Vec<Vec<u8>>>,
     meta: MetaModel,
     memory: Memory,
 }

@@ -76,7 +76,7 @@ struct Pending {
     close: f64,
     /// Prediction and scale; `None` where nothing was forecast.
     forecast: Option<(f64, f64)>,
-    issued: Issued,
+    issued: Option<Issued>,
     /// Probabilities of the sign, raw and as told.
     sign: Option<(f64, f64)>,
 }
@@ -130,14 +130,15 @@ impl Judge {
             open_time: bar.open_time,
             close: bar.close,
             forecast: None,
-            issued: Issued::default(),
+            issued: None,
             sign: None,
         };
         let mut judgement = Judgement::default();
         if let (true, Some(scale)) = (bar.prediction.is_finite(), self.scale(bar.volatility)) {
             pending.forecast = Some((bar.prediction, scale));
-            pending.issued = self.issue(bar, scale)?;
-            let (lower, upper) = pending.issued.interval();
+            let issued = self.issue(bar, scale)?;
+            let (lower, upper) = issued.interval();
+            pending.issued = Some(issued);
             judgement.interval = (lower.is_finite() && upper.is_finite()).then_some([lower, upper]);
             // A move too small for the price to show has no sign either.
             if bar.close * bar.prediction.exp() != bar.close {
@@ -164,7 +165,7 @@ impl Judge {
     }
 
     fn learn(&mut self, due: &Pending, close: f64) -> Result<Option<Outcome>> {
-        let Some((prediction, scale)) = due.forecast else {
+        let (Some((prediction, scale)), Some(issued)) = (due.forecast, &due.issued) else {
             return Ok(None);
         };
         let label = (close / due.close).ln();
@@ -172,7 +173,7 @@ impl Judge {
         if !error.is_finite() {
             return Ok(None);
         }
-        let inside = self.conformal.observe(&due.issued, label)?;
+        let inside = self.conformal.observe(issued, label)?;
         let hit = match label * prediction {
             product if product > 0.0 => 1.0,
             0.0 => 0.5,

@@ -1,8 +1,11 @@
 use forecastle_core::{CandleSeries, Error, Result, Timestamp};
-use forecastle_ensemble::{ConformalParams, MetaModel, SplitConformal, Stacking};
-use ndarray::{Array1, ArrayRef1};
+use forecastle_ensemble::{MetaModel, Stacking};
+use forecastle_evaluation::{ReliabilityParams, ReliabilityTable};
+use ndarray::{Array1, Array2, ArrayRef1};
 use serde::{Deserialize, Serialize};
 
+use crate::judge::{Bar, Judge, Judgement, Outcome};
+use crate::quantiles::QuantileBand;
 use crate::skill::summaries;
 use crate::{ForecastRow, IntervalSummary, ModelKind, ModelSummary, PipelineConfig};
 
@@ -10,6 +13,7 @@ use crate::{ForecastRow, IntervalSummary, ModelKind, ModelSummary, PipelineConfi
 #[derive(Debug)]
 pub(crate) struct Learned {
     pub(crate) stacking: Stacking,
+    pub(crate) quantiles: Option<QuantileBand>,
     pub(crate) memory: Memory,
 }
 
@@ -18,9 +22,9 @@ pub(crate) struct Learned {
 pub(crate) struct Memory {
     /// Forecasts of past rows, each by models that knew nothing after it; increasing times.
     pub(crate) history: Vec<PastRow>,
-    /// Intervals of rows to come.
-    pub(crate) calibration: Calibration,
-    pub(crate) interval: Option<IntervalSummary>,
+    /// As it stood before the last bar of the fit.
+    pub(crate) judge: Judge,
+    pub(crate) track_record: TrackRecord,
     pub(crate) models: Vec<ModelSummary>,
 }
 
@@ -32,151 +36,158 @@ pub(crate) struct PastRow {
     pub(crate) forecast: ForecastRow,
 }
 
-/// Turns a forecast return into an interval and a confidence.
-///
-/// Errors are measured in units of the row's volatility (ATR over close), half shrunk toward its
-/// mean over the rows before the first fold: their size moves in clusters.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Calibration {
-    mean_volatility: f64,
-    conformal: Option<SplitConformal>,
+/// How intervals and confidence did on rows that they had not seen.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct TrackRecord {
+    pub(crate) interval: Option<IntervalSummary>,
+    pub(crate) reliability: Option<ReliabilityTable>,
 }
 
-impl Calibration {
-    /// `None` inside when there are too few residuals for the level.
-    fn fit(
-        level: f64,
-        residuals: &[(usize, f64)],
-        volatility: &[f64],
-        mean_volatility: f64,
-    ) -> Result<Self> {
-        let params = ConformalParams { coverage: level, ..Default::default() };
-        let empty = Self { mean_volatility, conformal: None };
-        let scales: Vec<f64> = residuals.iter().map(|&(t, _)| empty.scale(volatility[t])).collect();
-        let errors: Vec<f64> = residuals.iter().map(|&(_, error)| error).collect();
-        match params.fit_scaled(&errors, &scales) {
-            Ok(conformal) => Ok(Self { mean_volatility, conformal: Some(conformal) }),
-            Err(error) if error.is_not_enough_data() => Ok(empty),
-            Err(error) => Err(error),
-        }
-    }
+/// What the models say of a table's rows.
+#[derive(Debug)]
+pub(crate) struct Predictions {
+    /// `(n_bars, n_models)`.
+    pub(crate) bases: Array2<f64>,
+    /// `(n_bars,)`.
+    pub(crate) ensemble: Array1<f64>,
+    /// `(n_bars, 2)`, in units of the scale.
+    pub(crate) quantiles: Option<Array2<f64>>,
+}
 
-    fn scale(&self, volatility: f64) -> f64 {
-        if self.mean_volatility > 0.0 { 0.5 * (volatility + self.mean_volatility) } else { 1.0 }
-    }
-
-    /// Bounds and confidence of a forecast return.
-    fn judge(&self, prediction: f64, volatility: f64) -> Option<([f64; 2], f64)> {
-        let conformal = self.conformal.as_ref()?;
-        let scale = self.scale(volatility);
-        let (lower, upper) = conformal.interval_scaled(prediction, scale);
-        let confidence = conformal.sign_probability_scaled(prediction, scale);
-        (lower.is_finite() && upper.is_finite()).then_some(([lower, upper], confidence))
+impl Predictions {
+    fn bar(&self, t: usize, open_time: Timestamp, close: f64, volatility: f64) -> Bar {
+        let bound = |j: usize| {
+            let quantiles = self.quantiles.as_ref();
+            quantiles.and_then(|q| q.get([t, j])).copied().unwrap_or(f64::NAN)
+        };
+        let prediction = self.ensemble.get(t).copied().unwrap_or(f64::NAN);
+        Bar { open_time, close, volatility, prediction, quantiles: [bound(0), bound(1)] }
     }
 }
 
 impl Learned {
+    /// - `quantiles`: the models and their out-of-fold bounds, `(n_bars, 2)`
     pub(crate) fn new(
         config: &PipelineConfig,
         candles: &CandleSeries,
         stacking: Stacking,
-        targets: Array1<f64>,
+        quantiles: Option<(QuantileBand, Array2<f64>)>,
+        targets: &ArrayRef1<f64>,
         volatility: &[f64],
     ) -> Result<Self> {
+        let (quantiles, bounds) = quantiles.unzip();
         let meta = stacking.meta();
-        let level = config.stacking.interval_level;
-        let first = meta.out_of_fold().rows().start;
-        let known: Vec<f64> = volatility[..first].iter().copied().filter(|v| !v.is_nan()).collect();
-        let mean_volatility = known.iter().sum::<f64>() / known.len().max(1) as f64;
-        let residuals: Vec<(usize, f64)> =
-            meta.residual_rows().into_iter().zip(meta.residuals()).collect();
-
-        let (history, interval) =
-            past(config, candles, meta, &targets, &residuals, volatility, mean_volatility)?;
-        let models = summaries(config, meta, &targets)?;
-        let calibration = Calibration::fit(level, &residuals, volatility, mean_volatility)?;
-        Ok(Self { memory: Memory { history, calibration, interval, models }, stacking })
-    }
-}
-
-impl Memory {
-    /// The forecast of a row, by the models as they are now.
-    ///
-    /// - `predictions`: the bases' log returns, in order; NaN where not ready
-    pub(crate) fn forecast(
-        &self,
-        models: &[ModelKind],
-        predictions: &[f64],
-        ensemble: f64,
-        close: f64,
-        volatility: f64,
-    ) -> ForecastRow {
-        forecast_row(
-            models,
-            predictions,
-            ensemble,
-            close,
-            self.calibration.judge(ensemble, volatility),
-        )
+        let models = summaries(config, meta, targets)?;
+        let (history, judge, track_record) = past(config, candles, meta, bounds, volatility)?;
+        let memory = Memory { history, judge, track_record, models };
+        Ok(Self { stacking, quantiles, memory })
     }
 }
 
 /// What the ensemble would have said of every out-of-fold row but the last bar, with the models,
-/// weights and residuals known at the start of its fold; and how its intervals did.
+/// weights and errors known at its close; how that did; and the judge, ready for the last bar, which
+/// belongs to the models that have learnt from everything.
 fn past(
     config: &PipelineConfig,
     candles: &CandleSeries,
     meta: &MetaModel,
-    targets: &ArrayRef1<f64>,
-    residuals: &[(usize, f64)],
+    quantiles: Option<Array2<f64>>,
     volatility: &[f64],
-    mean_volatility: f64,
-) -> Result<(Vec<PastRow>, Option<IntervalSummary>)> {
+) -> Result<(Vec<PastRow>, Judge, TrackRecord)> {
     let view = candles.view();
-    let level = config.stacking.interval_level;
-    let sequential = meta.sequential();
-    let predictions = meta.out_of_fold().predictions();
-    let mut history = Vec::new();
-    let (mut judged, mut inside, mut width) = (0_usize, 0_usize, 0.0);
-    for fold in meta.out_of_fold().folds() {
-        let known_before = fold.test.start.saturating_sub(config.horizon);
-        let known = residuals.partition_point(|&(t, _)| t < known_before);
-        let calibration =
-            Calibration::fit(level, &residuals[..known], volatility, mean_volatility)?;
-        for t in fold.test.clone() {
-            let (Some(&close), Some(&open_time)) = (view.close().get(t), view.open_time().get(t))
-            else {
-                return Err(Error::shape(
-                    "folds",
-                    format!("rows below {}", view.len()),
-                    t.to_string(),
-                ));
-            };
-            let judgement = calibration.judge(sequential[t], volatility[t]);
-            let row = predictions.row(t).to_vec();
-            let forecast = forecast_row(&config.models, &row, sequential[t], close, judgement);
-            if let Some(([lower, upper], _)) = judgement
-                && targets[t].is_finite()
-            {
-                judged += 1;
-                inside += usize::from((lower..=upper).contains(&targets[t]));
-                width += upper.exp() - lower.exp();
-            }
-            history.push(PastRow { open_time, close, forecast });
+    let table = meta.out_of_fold();
+    let predictions = Predictions {
+        bases: table.predictions().to_owned(),
+        ensemble: meta.sequential(),
+        quantiles,
+    };
+    let rows = table.rows();
+    let mut judge = Judge::new(config)?;
+    volatility.iter().take(rows.start).for_each(|v| judge.watch(*v));
+    let mut history = Vec::with_capacity(rows.len());
+    let mut record = Recorder::default();
+    let bars = view.open_time().iter().zip(view.close()).zip(volatility).enumerate();
+    let last = view.len().saturating_sub(1);
+    for (t, ((&open_time, &close), &volatility)) in
+        bars.take(rows.end.min(last)).skip(rows.start)
+    {
+        let (forecast, judgement, outcome) =
+            judged(config, &mut judge, &predictions, t, (open_time, close, volatility))?;
+        record.take(judgement, outcome);
+        history.push(PastRow { open_time, close, forecast });
+    }
+    if rows.end > view.len() {
+        let expected = format!("rows below {}", view.len());
+        return Err(Error::shape("folds", expected, rows.end.to_string()));
+    }
+    Ok((history, judge, record.finish(config)?))
+}
+
+/// A row's forecast, judged as its bar closes.
+///
+/// - `bar`: open time, close, ATR over close
+pub(crate) fn judged(
+    config: &PipelineConfig,
+    judge: &mut Judge,
+    predictions: &Predictions,
+    t: usize,
+    (open_time, close, volatility): (Timestamp, f64, f64),
+) -> Result<(ForecastRow, Judgement, Option<Outcome>)> {
+    let bar = predictions.bar(t, open_time, close, volatility);
+    let (judgement, outcome) = judge.step(&bar)?;
+    let bases: Vec<f64> = (0..config.models.len())
+        .map(|j| predictions.bases.get([t, j]).copied().unwrap_or(f64::NAN))
+        .collect();
+    let forecast = forecast_row(&config.models, &bases, bar.prediction, close, judgement);
+    Ok((forecast, judgement, outcome))
+}
+
+/// Counts how intervals and confidence do.
+#[derive(Debug, Default)]
+struct Recorder {
+    judged: usize,
+    inside: usize,
+    intervals: usize,
+    width: f64,
+    told: Vec<f64>,
+    right: Vec<bool>,
+}
+
+impl Recorder {
+    fn take(&mut self, judgement: Judgement, outcome: Option<Outcome>) {
+        if let Some([lower, upper]) = judgement.interval {
+            self.intervals += 1;
+            self.width += upper.exp() - lower.exp();
+        }
+        let Some(outcome) = outcome else {
+            return;
+        };
+        if let Some(inside) = outcome.inside {
+            self.judged += 1;
+            self.inside += usize::from(inside);
+        }
+        // A price that stayed has no direction to be right about.
+        if let Some((told, hit)) = outcome.confidence.filter(|(_, hit)| *hit != 0.5) {
+            self.told.push(told);
+            self.right.push(hit > 0.5);
         }
     }
-    // The last bar belongs to the models that have learnt from everything.
-    if history.last().map(|row| row.open_time) == view.open_time().last().copied() {
-        history.pop();
+
+    fn finish(self, config: &PipelineConfig) -> Result<TrackRecord> {
+        let interval = (self.judged > 0).then(|| IntervalSummary {
+            level: config.stacking.interval_level,
+            realised_coverage: self.inside as f64 / self.judged as f64,
+            n: self.judged,
+            mean_width: self.width / self.intervals as f64,
+        });
+        let params = ReliabilityParams { horizon: config.horizon, ..Default::default() };
+        let told = Array1::from(self.told);
+        let reliability = match told.is_empty() {
+            true => None,
+            false => Some(ReliabilityTable::new(&told, &self.right, &params)?),
+        };
+        Ok(TrackRecord { interval, reliability })
     }
-    let n = judged as f64;
-    let interval = (judged > 0).then(|| IntervalSummary {
-        level,
-        realised_coverage: inside as f64 / n,
-        n: judged,
-        mean_width: width / n,
-    });
-    Ok((history, interval))
 }
 
 fn forecast_row(
@@ -184,7 +195,7 @@ fn forecast_row(
     predictions: &[f64],
     ensemble: f64,
     close: f64,
-    judgement: Option<([f64; 2], f64)>,
+    judgement: Judgement,
 ) -> ForecastRow {
     let price = |y: f64| Some(close * y.exp()).filter(|p| p.is_finite());
     let of = |kind: ModelKind| {
@@ -192,7 +203,7 @@ fn forecast_row(
         price(*predictions.get(index)?)
     };
     let ensemble_price = price(ensemble);
-    let judged = judgement.filter(|_| ensemble_price.is_some());
+    let interval = judgement.interval.filter(|_| ensemble_price.is_some());
     ForecastRow {
         boosting: of(ModelKind::Boosting),
         kalman: of(ModelKind::Kalman),
@@ -201,8 +212,8 @@ fn forecast_row(
         transformer: of(ModelKind::Transformer),
         autoencoder_boosting: of(ModelKind::AutoencoderBoosting),
         ensemble: ensemble_price,
-        ensemble_lower: judged.and_then(|([lower, _], _)| price(lower)),
-        ensemble_upper: judged.and_then(|([_, upper], _)| price(upper)),
-        ensemble_confidence: judged.map(|(_, confidence)| confidence).filter(|c| c.is_finite()),
+        ensemble_lower: interval.and_then(|[lower, _]| price(lower)),
+        ensemble_upper: interval.and_then(|[_, upper]| price(upper)),
+        ensemble_confidence: judgement.confidence.filter(|_| ensemble_price.is_some()),
     }
 }

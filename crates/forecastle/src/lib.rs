@@ -38,6 +38,7 @@ mod models;
 mod neural_engine;
 mod pipeline;
 mod price_target;
+mod quantiles;
 mod report;
 mod row;
 mod screen;

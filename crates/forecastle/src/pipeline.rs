@@ -1,5 +1,4 @@
 use std::fmt;
-use std::ops::Range;
 use std::sync::Arc;
 
 use forecastle_core::{
@@ -11,10 +10,12 @@ use forecastle_features::{Atr, LogClose, ModelFeatures};
 use ndarray::Array1;
 
 use crate::fitted::FittedPipeline;
+use crate::judge::scales;
 use crate::learned::Learned;
 use crate::models::Inputs;
+use crate::quantiles::QuantileBand;
 use crate::skill::ENSEMBLE;
-use crate::{MarketStructure, ModelKind, PipelineConfig, SkippedModel};
+use crate::{IntervalMethod, MarketStructure, ModelKind, PipelineConfig, SkippedModel};
 
 /// Labelled rows below which models are skipped: half of them must teach the first fold.
 const FEWEST_LABELLED_ROWS: usize = 200;
@@ -141,16 +142,42 @@ impl Pipeline {
         }
         let inputs = self.inputs(view)?;
         let targets = Target::LogReturn.labels(view.close(), horizon);
-        let stacking = self.stack(&inputs, &targets, ready..end, progress)?;
         let volatility = self.volatility(view)?;
-        Learned::new(&self.config, candles, stacking, targets, &volatility)
+        let labelled = Rows::from(ready..end);
+        let folds = self.folds();
+        let stacking = self.stack(&inputs, &targets, &labelled, &folds, progress)?;
+        let quantiles = match self.config.stacking.interval {
+            IntervalMethod::Quantiles => Some(QuantileBand::fit(
+                &self.config,
+                &inputs.features,
+                &targets,
+                &scales(&volatility),
+                &labelled,
+                &folds,
+                progress,
+            )?),
+            IntervalMethod::Adaptive | IntervalMethod::Split => None,
+        };
+        Learned::new(&self.config, candles, stacking, quantiles, &targets, &volatility)
+    }
+
+    fn folds(&self) -> WalkForward {
+        let settings = &self.config.stacking;
+        WalkForward {
+            n_folds: settings.n_folds,
+            initial_train: settings.initial_train,
+            window: settings.window,
+            horizon: self.config.horizon,
+            embargo: settings.embargo,
+        }
     }
 
     fn stack(
         &self,
         inputs: &Inputs,
         targets: &Array1<f64>,
-        labelled: Range<usize>,
+        labelled: &Rows,
+        folds: &WalkForward,
         progress: &dyn Progress,
     ) -> Result<Stacking> {
         let models: Vec<(ModelKind, Box<dyn DynFit>)> =
@@ -163,18 +190,8 @@ impl Pipeline {
                 table: inputs.of(*kind),
             })
             .collect();
-        let settings = &self.config.stacking;
-        let params = StackingParams {
-            folds: WalkForward {
-                n_folds: settings.n_folds,
-                initial_train: settings.initial_train,
-                window: settings.window,
-                horizon: self.config.horizon,
-                embargo: settings.embargo,
-            },
-            meta: settings.meta,
-        };
-        params.fit(&bases, targets, &Rows::from(labelled), self.config.horizon, progress)
+        let params = StackingParams { folds: *folds, meta: self.config.stacking.meta };
+        params.fit(&bases, targets, labelled, self.config.horizon, progress)
     }
 
     /// The tables that models read.

@@ -3,6 +3,7 @@ use std::io::{self, Write};
 use forecastle_core::{
     CandleSeries, Error, FeatureTable, RepairReport, Result, Symbol, Target, Timeframe, Timestamp,
 };
+use forecastle_evaluation::ReliabilityTable;
 use forecastle_features::{INDICATOR_NAMES, VwapAnchor};
 use forecastle_models_tree::Explanation;
 use serde::ser::{SerializeMap, SerializeSeq, Serializer};
@@ -85,6 +86,9 @@ pub struct RunInfo {
     pub naive_weight: Option<f64>,
     /// The ensemble's interval.
     pub interval: Option<IntervalSummary>,
+    /// What became of the ensemble's confidence on rows that it had not seen; `None` where it has had
+    /// no direction to be confident of.
+    pub reliability: Option<ReliabilityTable>,
     /// What moved the boosted forecast of the last candle, when asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explanation: Option<Explanation>,
@@ -186,7 +190,7 @@ impl Report {
         }
         let structure = self.structure.row(candle, indicators);
         let forecast = self.forecasts.get(index).copied().unwrap_or_default();
-        Some(TableRow { structure, forecast })
+        Some(TableRow { structure, guard: None, forecast })
     }
 
     /// The last row: "the forecast".
