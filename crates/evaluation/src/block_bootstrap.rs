@@ -1,6 +1,7 @@
 use forecastle_core::{Error, Result};
 use ndarray::ArrayRef2;
 use rand::{RngExt, SeedableRng};
+use rand_distr::{Distribution, Exp1};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
 
@@ -95,17 +96,18 @@ impl BlockBootstrap {
         // The odd factor keeps neighbouring seeds from sharing generators.
         let own = self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(replication);
         let mut random = Xoshiro256PlusPlus::seed_from_u64(own);
-        // The logarithm of the probability that a block goes on; −∞ for blocks of 1.
-        let goes_on = (-1.0 / self.block_length.max(1) as f64).ln_1p();
+        // Minus the logarithm of the probability that a block goes on; ∞ for blocks of 1.
+        let ends = -(-1.0 / self.block_length.max(1) as f64).ln_1p();
         let mut missing = n;
         while missing > 0 {
             let start = random.random_range(0..n);
             let length = match self.scheme {
                 BlockScheme::Circular => self.block_length.max(1),
+                // The whole part of an exponential number is geometric; a cast of one too large is
+                // the largest.
                 BlockScheme::Stationary => {
-                    // 1 − u lies in (0, 1]; a cast of a number too large is the largest.
-                    let u: f64 = random.random();
-                    1 + ((-u).ln_1p() / goes_on) as usize
+                    let exponential: f64 = Exp1.sample(&mut random);
+                    ((exponential / ends) as usize).saturating_add(1)
                 }
             };
             let mut length = length.min(missing);
@@ -127,7 +129,7 @@ impl BlockBootstrap {
 /// |---|---|---|---|
 /// | `scheme` | stationary | random or equal lengths of the blocks | |
 /// | `block_length` | automatic | the length, or its mean; `None` takes the longest that [`optimal_block_length`] finds in a loss difference, and the horizon if that is more | ≥ 1 |
-/// | `n_resamples` | 2000 | replications | ≥ 1 |
+/// | `n_resamples` | 1000 | replications | ≥ 1 |
 /// | `seed` | 0 | seeds the draws | |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -144,7 +146,7 @@ pub struct BootstrapParams {
 
 impl Default for BootstrapParams {
     fn default() -> Self {
-        Self { scheme: BlockScheme::Stationary, block_length: None, n_resamples: 2000, seed: 0 }
+        Self { scheme: BlockScheme::Stationary, block_length: None, n_resamples: 1000, seed: 0 }
     }
 }
 

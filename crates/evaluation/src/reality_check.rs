@@ -12,7 +12,7 @@ use crate::resampled_means::{Centred, ROUNDING, Resampling, check_losses, resamp
 /// |---|---|---|---|
 /// | `horizon` | 1 | bars ahead of the forecasts: an automatic block is no shorter | ≥ 1 |
 /// | `studentize` | true | whether Hansen's test divides each advantage by its standard error | |
-/// | `bootstrap` | 2000 stationary, automatic length | how the losses are resampled | see [`BootstrapParams`] |
+/// | `bootstrap` | 1000 stationary, automatic length | how the losses are resampled | see [`BootstrapParams`] |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RealityCheckParams {
