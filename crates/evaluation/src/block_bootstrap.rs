@@ -73,9 +73,11 @@ impl BlockBootstrap {
     /// # Errors
     /// - [`Error::InvalidParameter`] when `block_length` is 0.
     /// - [`Error::NotEnoughData`] when `n` is 0.
+    /// - [`Error::Component`] when there is no memory for so many.
     pub fn indices(&self, n: usize, replication: u64) -> Result<Vec<usize>> {
         self.check(n)?;
-        let mut rows = Vec::with_capacity(n);
+        let mut rows = Vec::new();
+        rows.try_reserve_exact(n).map_err(|e| Error::component("block bootstrap", e))?;
         self.blocks(n, replication, |start, length| rows.extend(start..start + length));
         Ok(rows)
     }
@@ -123,13 +125,16 @@ impl BlockBootstrap {
     }
 }
 
+/// The most replications that are taken.
+const MOST_RESAMPLES: usize = 1_000_000;
+
 /// Parametrises the bootstrap of tests that compare many models.
 ///
 /// | Name | Default | Purpose | Range |
 /// |---|---|---|---|
 /// | `scheme` | stationary | random or equal lengths of the blocks | |
 /// | `block_length` | automatic | the length, or its mean; `None` takes the longest that [`optimal_block_length`] finds in a loss difference, and the horizon if that is more | ≥ 1 |
-/// | `n_resamples` | 1000 | replications | ≥ 1 |
+/// | `n_resamples` | 1000 | replications | 1 to 1 000 000 |
 /// | `seed` | 0 | seeds the draws | |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -152,14 +157,17 @@ impl Default for BootstrapParams {
 
 impl BootstrapParams {
     pub(crate) fn check(&self, horizon: usize) -> Result<()> {
-        for (name, value) in [
-            ("horizon", horizon),
-            ("n_resamples", self.n_resamples),
-            ("block_length", self.block_length.unwrap_or(1)),
-        ] {
+        for (name, value) in
+            [("horizon", horizon), ("block_length", self.block_length.unwrap_or(1))]
+        {
             if value == 0 {
                 return Err(Error::invalid_parameter(name, ">= 1", 0));
             }
+        }
+        // Their means are kept, which takes memory.
+        if !(1..=MOST_RESAMPLES).contains(&self.n_resamples) {
+            let range = format!("in [1, {MOST_RESAMPLES}]");
+            return Err(Error::invalid_parameter("n_resamples", range, self.n_resamples));
         }
         Ok(())
     }

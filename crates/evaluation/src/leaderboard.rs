@@ -135,7 +135,7 @@ impl Leaderboard {
     /// # Errors
     /// - [`Error::NotEnoughData`] when no row has all numbers.
     /// - [`Error::Numerical`] when an error overflows.
-    /// - [`Error::InvalidParameter`] when `n_resamples` or `block_length` is 0.
+    /// - [`Error::InvalidParameter`] when the settings of the bootstrap are outside their range.
     pub fn rows(&self) -> Result<Vec<LeaderboardRow>> {
         let judged = self.judged()?;
         let columns = judged.names().iter().zip(judged.predicted().columns());

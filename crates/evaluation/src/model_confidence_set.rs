@@ -90,8 +90,8 @@ impl ModelConfidenceSet {
 /// - `losses`: `(n, n_models)`, what each model's error cost in consecutive rows
 ///
 /// # Errors
-/// - [`Error::InvalidParameter`](forecastle_core::Error::InvalidParameter) when `horizon`,
-///   `n_resamples` or `block_length` is 0.
+/// - [`Error::InvalidParameter`](forecastle_core::Error::InvalidParameter) when `horizon`
+///   or `block_length` is 0, or `n_resamples` not 1 to 1 000 000.
 /// - [`Error::Shape`](forecastle_core::Error::Shape) when there is no model.
 /// - [`Error::NotEnoughData`](forecastle_core::Error::NotEnoughData) when there are fewer than 2 rows,
 ///   or fewer than two blocks.

@@ -86,8 +86,8 @@ pub struct RealityCheck {
 /// - `losses`: `(n, n_models)` losses of the models
 ///
 /// # Errors
-/// - [`Error::InvalidParameter`](forecastle_core::Error::InvalidParameter) when `horizon`,
-///   `n_resamples` or `block_length` is 0.
+/// - [`Error::InvalidParameter`](forecastle_core::Error::InvalidParameter) when `horizon`
+///   or `block_length` is 0, or `n_resamples` not 1 to 1 000 000.
 /// - [`Error::Shape`](forecastle_core::Error::Shape) when the lengths differ or there is no model.
 /// - [`Error::NotEnoughData`](forecastle_core::Error::NotEnoughData) when there are fewer than 2 rows,
 ///   or fewer than two blocks.

@@ -335,7 +335,7 @@ fn what_cannot_be_compared_is_refused_by_category() {
         (
             1,
             BootstrapParams { n_resamples: 0, ..base },
-            "parameter `n_resamples` must be >= 1, got 0",
+            "parameter `n_resamples` must be in [1, 1000000], got 0",
         ),
         (
             1,
