@@ -1,6 +1,7 @@
 use forecastle_core::{Error, Result};
 use ndarray::ArrayRef2;
 use rand::{RngExt, SeedableRng};
+use rand_distr::{Distribution, Exp1};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
 
@@ -72,9 +73,11 @@ impl BlockBootstrap {
     /// # Errors
     /// - [`Error::InvalidParameter`] when `block_length` is 0.
     /// - [`Error::NotEnoughData`] when `n` is 0.
+    /// - [`Error::Component`] when there is no memory for so many.
     pub fn indices(&self, n: usize, replication: u64) -> Result<Vec<usize>> {
         self.check(n)?;
-        let mut rows = Vec::with_capacity(n);
+        let mut rows = Vec::new();
+        rows.try_reserve_exact(n).map_err(|e| Error::component("block bootstrap", e))?;
         self.blocks(n, replication, |start, length| rows.extend(start..start + length));
         Ok(rows)
     }
@@ -95,17 +98,18 @@ impl BlockBootstrap {
         // The odd factor keeps neighbouring seeds from sharing generators.
         let own = self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(replication);
         let mut random = Xoshiro256PlusPlus::seed_from_u64(own);
-        // The logarithm of the probability that a block goes on; −∞ for blocks of 1.
-        let goes_on = (-1.0 / self.block_length.max(1) as f64).ln_1p();
+        // Minus the logarithm of the probability that a block goes on; ∞ for blocks of 1.
+        let ends = -(-1.0 / self.block_length.max(1) as f64).ln_1p();
         let mut missing = n;
         while missing > 0 {
             let start = random.random_range(0..n);
             let length = match self.scheme {
                 BlockScheme::Circular => self.block_length.max(1),
+                // The whole part of an exponential number is geometric; a cast of one too large is
+                // the largest.
                 BlockScheme::Stationary => {
-                    // 1 − u lies in (0, 1]; a cast of a number too large is the largest.
-                    let u: f64 = random.random();
-                    1 + ((-u).ln_1p() / goes_on) as usize
+                    let exponential: f64 = Exp1.sample(&mut random);
+                    ((exponential / ends) as usize).saturating_add(1)
                 }
             };
             let mut length = length.min(missing);
@@ -121,13 +125,16 @@ impl BlockBootstrap {
     }
 }
 
+/// The most replications that are taken.
+const MOST_RESAMPLES: usize = 1_000_000;
+
 /// Parametrises the bootstrap of tests that compare many models.
 ///
 /// | Name | Default | Purpose | Range |
 /// |---|---|---|---|
 /// | `scheme` | stationary | random or equal lengths of the blocks | |
 /// | `block_length` | automatic | the length, or its mean; `None` takes the longest that [`optimal_block_length`] finds in a loss difference, and the horizon if that is more | ≥ 1 |
-/// | `n_resamples` | 2000 | replications | ≥ 1 |
+/// | `n_resamples` | 1000 | replications | 1 to 1 000 000 |
 /// | `seed` | 0 | seeds the draws | |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -144,20 +151,23 @@ pub struct BootstrapParams {
 
 impl Default for BootstrapParams {
     fn default() -> Self {
-        Self { scheme: BlockScheme::Stationary, block_length: None, n_resamples: 2000, seed: 0 }
+        Self { scheme: BlockScheme::Stationary, block_length: None, n_resamples: 1000, seed: 0 }
     }
 }
 
 impl BootstrapParams {
     pub(crate) fn check(&self, horizon: usize) -> Result<()> {
-        for (name, value) in [
-            ("horizon", horizon),
-            ("n_resamples", self.n_resamples),
-            ("block_length", self.block_length.unwrap_or(1)),
-        ] {
+        for (name, value) in
+            [("horizon", horizon), ("block_length", self.block_length.unwrap_or(1))]
+        {
             if value == 0 {
                 return Err(Error::invalid_parameter(name, ">= 1", 0));
             }
+        }
+        // Their means are kept, which takes memory.
+        if !(1..=MOST_RESAMPLES).contains(&self.n_resamples) {
+            let range = format!("in [1, {MOST_RESAMPLES}]");
+            return Err(Error::invalid_parameter("n_resamples", range, self.n_resamples));
         }
         Ok(())
     }

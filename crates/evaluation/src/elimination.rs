@@ -67,7 +67,7 @@ fn note(worst: &mut (f64, usize), means: &[f64], t: f64, model: usize) {
     }
 }
 
-/// T_max: each model's loss against the mean of those left.
+/// `T_max`: each model's loss against the mean of those left.
 fn against_mean(losses: &Centred, left: &[usize], drawn: &[f64]) -> Test {
     let at = |values: &[f64], j: usize| values.get(j).copied().unwrap_or_default();
     let count = left.len() as f64;
@@ -101,7 +101,7 @@ fn against_mean(losses: &Centred, left: &[usize], drawn: &[f64]) -> Test {
     Test { statistic, worst, p_value: share_above(&simulated, statistic) }
 }
 
-/// T_R: every pair, their statistics the same in all steps.
+/// `T_R`: every pair, their statistics the same in all steps.
 struct Pairs {
     k: usize,
     /// `k × k` statistics of row minus column.

@@ -3,6 +3,7 @@ use ndarray::{Array1, ArrayRef1};
 use serde::{Deserialize, Serialize};
 
 use crate::checks::{finite_vector, same_length};
+use crate::resampled_means::binary_unit;
 use crate::{
     BootstrapParams, DmParams, JudgedRows, LeaderboardRow, LongRunVariance, McsParams,
     McsStatistic, ModelConfidenceSet, PesaranTimmermannParams, diebold_mariano,
@@ -19,7 +20,7 @@ pub const NAIVE: &str = "naive";
 /// |---|---|---|---|
 /// | `variance` | rectangular | long-run variance of the Diebold-Mariano test | |
 /// | `statistic` | max | statistic of the Model Confidence Set | |
-/// | `bootstrap` | 2000 stationary, automatic length of at least the horizon | its resampling, with the seed | see [`BootstrapParams`] |
+/// | `bootstrap` | 1000 stationary, automatic length of at least the horizon | its resampling, with the seed | see [`BootstrapParams`] |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LeaderboardParams {
@@ -134,16 +135,17 @@ impl Leaderboard {
     /// # Errors
     /// - [`Error::NotEnoughData`] when no row has all numbers.
     /// - [`Error::Numerical`] when an error overflows.
-    /// - [`Error::InvalidParameter`] when `n_resamples` or `block_length` is 0.
+    /// - [`Error::InvalidParameter`] when the settings of the bootstrap are outside their range.
     pub fn rows(&self) -> Result<Vec<LeaderboardRow>> {
         let judged = self.judged()?;
-        let set = self.confidence_set(&judged)?;
-        let mut rows = Vec::with_capacity(judged.names().len());
-        for (i, (name, predicted)) in
-            judged.names().iter().zip(judged.predicted().columns()).enumerate()
-        {
-            let mcs_p = set.as_ref().and_then(|set| set.p_values.get(i).copied());
-            rows.push(LeaderboardRow { mcs_p, ..self.row(name, judged.actual(), &predicted)? });
+        let columns = judged.names().iter().zip(judged.predicted().columns());
+        let mut rows = columns
+            .map(|(name, predicted)| self.row(name, judged.actual(), &predicted))
+            .collect::<Result<Vec<_>>>()?;
+        if let Some(set) = self.confidence_set(&judged)? {
+            for (row, p_value) in rows.iter_mut().zip(set.p_values) {
+                row.mcs_p = Some(p_value);
+            }
         }
         Ok(rows)
     }
@@ -188,10 +190,8 @@ impl Leaderboard {
         let mut losses = judged.errors();
         // In units of a power of two near the largest, so that no square leaves the range.
         let largest = losses.iter().fold(0.0_f64, |m, e| m.max(e.abs()));
-        if largest > 0.0 && largest.is_finite() {
-            let unit = largest.log2().floor().exp2();
-            losses.mapv_inplace(|e| (e / unit) * (e / unit));
-        }
+        let unit = binary_unit(largest);
+        losses.mapv_inplace(|e| (e / unit) * (e / unit));
         let params = McsParams { statistic, horizon: self.horizon, bootstrap };
         where_enough(model_confidence_set(&losses, &params))
     }

@@ -1,9 +1,17 @@
-//! Forecast metrics, Diebold-Mariano, leaderboard, leak meters and a search for settings.
+//! Forecast metrics, tests of one forecast and of many, leaderboard, leak meters and a search for
+//! settings.
 //!
-//! - **Metrics**: [`mae`], [`rmse`], [`mase`], [`relative_mae`], [`relative_rmse`],
-//!   [`directional_accuracy`], [`information_coefficient`].
-//! - **Tests**: [`diebold_mariano`] asks whether one forecast is better than another, or only lucky.
-//! - **[`Leaderboard`]**: every model beside the naive forecast, on the same rows.
+//! - **Metrics**: [`mae`], [`rmse`], [`mase`], [`rmsse`], [`relative_mae`], [`relative_rmse`] of any
+//!   forecast; [`smape`], [`theil_u2`] of levels; [`pinball_loss`] of quantiles;
+//!   [`directional_accuracy`], [`information_coefficient`], [`rank_information_coefficient`] and
+//!   [`ic_stability`] of moves; [`ReliabilityTable`] of probabilities.
+//! - **Tests of one**: [`diebold_mariano`] asks whether a forecast is better than another, or only
+//!   lucky; [`pesaran_timmermann`] and [`binomial_direction_test`] whether directions were more than
+//!   luck.
+//! - **Tests of many**: [`model_confidence_set`] finds the models that cannot be told from the best;
+//!   [`reality_check`] asks whether the best of many beats a benchmark. Both resample rows in blocks,
+//!   by [`BlockBootstrap`].
+//! - **[`Leaderboard`]**: every model beside the naive forecast, on the same rows, with all of that.
 //! - **Meters**: [`leak_meter`] and [`look_ahead_meter`] run a model, or an anchor of prices, on pure
 //!   noise, where every skill is a defect of the procedure.
 //! - **[`SearchParams`]**: a search for good settings, random or by Parzen estimators, that counts its

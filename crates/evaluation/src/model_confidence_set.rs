@@ -11,10 +11,10 @@ use crate::resampled_means::{Centred, Resampling, check_losses, resampled_means}
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum McsStatistic {
-    /// T_max: the largest t statistic of a model's loss against the mean of all.
+    /// `T_max`: the largest t statistic of a model's loss against the mean of all.
     #[default]
     Max,
-    /// T_R: the largest t statistic of a loss difference between any two.
+    /// `T_R`: the largest t statistic of a loss difference between any two.
     Range,
 }
 
@@ -24,7 +24,7 @@ pub enum McsStatistic {
 /// |---|---|---|---|
 /// | `statistic` | max | how models that are worse than the rest are found | |
 /// | `horizon` | 1 | bars ahead of the forecasts: an automatic block is no shorter | ≥ 1 |
-/// | `bootstrap` | 2000 stationary, automatic length | how the losses are resampled | see [`BootstrapParams`] |
+/// | `bootstrap` | 1000 stationary, automatic length | how the losses are resampled | see [`BootstrapParams`] |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct McsParams {
@@ -79,8 +79,8 @@ impl ModelConfidenceSet {
 /// which is best, a set of all that the data cannot tell.
 ///
 /// Variances and distributions come from one bootstrap of the rows in blocks; the same seed gives the
-/// same bits on any number of threads. The p-values are shares of replications, so with 2000 of them a
-/// p of 0.05 has a standard error of 0.005. The cost is rows / block length × models × replications,
+/// same bits on any number of threads. The p-values are shares of replications, so with 1000 of them a
+/// p of 0.05 has a standard error of 0.007. The cost is rows / block length × models × replications,
 /// and replications × models³ / 6 for the eliminations.
 ///
 /// Models with the same loss in every row are one model: they enter once and share the p-value, so
@@ -90,8 +90,8 @@ impl ModelConfidenceSet {
 /// - `losses`: `(n, n_models)`, what each model's error cost in consecutive rows
 ///
 /// # Errors
-/// - [`Error::InvalidParameter`](forecastle_core::Error::InvalidParameter) when `horizon`,
-///   `n_resamples` or `block_length` is 0.
+/// - [`Error::InvalidParameter`](forecastle_core::Error::InvalidParameter) when `horizon`
+///   or `block_length` is 0, or `n_resamples` not 1 to 1 000 000.
 /// - [`Error::Shape`](forecastle_core::Error::Shape) when there is no model.
 /// - [`Error::NotEnoughData`](forecastle_core::Error::NotEnoughData) when there are fewer than 2 rows,
 ///   or fewer than two blocks.

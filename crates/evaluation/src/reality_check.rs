@@ -12,7 +12,7 @@ use crate::resampled_means::{Centred, ROUNDING, Resampling, check_losses, resamp
 /// |---|---|---|---|
 /// | `horizon` | 1 | bars ahead of the forecasts: an automatic block is no shorter | ≥ 1 |
 /// | `studentize` | true | whether Hansen's test divides each advantage by its standard error | |
-/// | `bootstrap` | 2000 stationary, automatic length | how the losses are resampled | see [`BootstrapParams`] |
+/// | `bootstrap` | 1000 stationary, automatic length | how the losses are resampled | see [`BootstrapParams`] |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RealityCheckParams {
@@ -86,8 +86,8 @@ pub struct RealityCheck {
 /// - `losses`: `(n, n_models)` losses of the models
 ///
 /// # Errors
-/// - [`Error::InvalidParameter`](forecastle_core::Error::InvalidParameter) when `horizon`,
-///   `n_resamples` or `block_length` is 0.
+/// - [`Error::InvalidParameter`](forecastle_core::Error::InvalidParameter) when `horizon`
+///   or `block_length` is 0, or `n_resamples` not 1 to 1 000 000.
 /// - [`Error::Shape`](forecastle_core::Error::Shape) when the lengths differ or there is no model.
 /// - [`Error::NotEnoughData`](forecastle_core::Error::NotEnoughData) when there are fewer than 2 rows,
 ///   or fewer than two blocks.

@@ -11,7 +11,7 @@ use crate::reliability_bin::BinSums;
 ///
 /// | Name | Default | Purpose | Range |
 /// |---|---|---|---|
-/// | `n_bins` | 10 | bins of equal width between 0 and 1 | ≥ 1 |
+/// | `n_bins` | 10 | bins of equal width between 0 and 1 | 1 to 1000 |
 /// | `horizon` | 1 | bars ahead of the forecasts: outcomes of rows less than h apart overlap | ≥ 1 |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -125,8 +125,8 @@ impl ReliabilityTable {
     /// - `outcomes`: `(n,)` whether the event came
     ///
     /// # Errors
-    /// - [`Error::InvalidParameter`] when `n_bins` or `horizon` is 0, or a probability lies outside
-    ///   [0, 1].
+    /// - [`Error::InvalidParameter`] when `n_bins` is not 1 to 1000, `horizon` is 0, or a
+    ///   probability lies outside [0, 1].
     /// - [`Error::Shape`] when the lengths differ.
     /// - [`Error::NotEnoughData`] when there is no row.
     /// - [`Error::NonFinite`] when a probability is NaN or infinite.
@@ -136,8 +136,8 @@ impl ReliabilityTable {
         params: &ReliabilityParams,
     ) -> Result<Self> {
         let &ReliabilityParams { n_bins, horizon } = params;
-        if n_bins == 0 {
-            return Err(Error::invalid_parameter("n_bins", ">= 1", 0));
+        if !(1..=1000).contains(&n_bins) {
+            return Err(Error::invalid_parameter("n_bins", "in [1, 1000]", n_bins));
         }
         if horizon == 0 {
             return Err(Error::invalid_parameter("horizon", ">= 1", 0));

@@ -34,8 +34,7 @@ impl Centred {
     /// Takes `(n, k)` finite values.
     pub(crate) fn new(mut values: Array2<f64>) -> Self {
         let largest = values.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
-        // A power of two rounds nothing.
-        let unit = if largest > 0.0 { largest.log2().floor().exp2() } else { 1.0 };
+        let unit = binary_unit(largest);
         let n = values.nrows() as f64;
         let (mut means, mut magnitudes) = (Vec::new(), Vec::new());
         for mut column in values.columns_mut() {
@@ -49,38 +48,39 @@ impl Centred {
     }
 }
 
+/// A power of two near a number ≥ 0, by which dividing rounds nothing; 1 for 0.
+pub(crate) fn binary_unit(largest: f64) -> f64 {
+    // The largest number's logarithm rounds to 1024, whose power does not exist.
+    if largest > 0.0 { largest.log2().floor().min(1023.0).exp2() } else { 1.0 }
+}
+
+/// Columns are added four at a time.
+const LANES: usize = 4;
+
 /// The means of resampled columns, replication by replication: `n_resamples` rows of k.
 pub(crate) fn resampled_means(
     columns: &Array2<f64>,
     resampling: Resampling<'_>,
 ) -> Result<Vec<f64>> {
     let (n, k) = columns.dim();
-    let rows: Vec<f64> = columns.iter().copied().collect();
-    let scale = 1.0 / n as f64;
     match resampling {
         Resampling::Drawn(bootstrap, n_resamples) => {
             bootstrap.check(n)?;
-            // A block's sum is a difference of two running sums, whatever its length.
-            let mut sums = vec![0.0; k];
-            sums.reserve(rows.len());
-            for t in 0..n {
-                for j in 0..k {
-                    let before = sums.get(t * k + j).copied().unwrap_or_default();
-                    sums.push(before + rows.get(t * k + j).copied().unwrap_or_default());
-                }
-            }
-            let at = |row: usize| sums.get(row * k..(row + 1) * k).unwrap_or_default();
+            let sums = RunningSums::new(columns);
             let mut means = vec![0.0; n_resamples.saturating_mul(k)];
-            let draw = |(replication, means): (usize, &mut [f64])| {
+            let draw = |total: &mut Vec<[f64; LANES]>,
+                        (replication, means): (usize, &mut [f64])| {
+                total.clear();
+                total.resize(sums.width, [0.0; LANES]);
                 bootstrap.blocks(n, replication as u64, |start, length| {
-                    let ends = at(start).iter().zip(at(start + length));
-                    for (mean, (before, after)) in means.iter_mut().zip(ends) {
-                        *mean += after - before;
-                    }
+                    sums.add(start, start + length, total);
                 });
-                means.iter_mut().for_each(|mean| *mean *= scale);
+                for (mean, sum) in means.iter_mut().zip(total.as_flattened()) {
+                    *mean = sum / n as f64;
+                }
             };
-            means.par_chunks_mut(k.max(1)).enumerate().with_min_len(32).for_each(draw);
+            let replications = means.par_chunks_mut(k.max(1)).enumerate().with_min_len(32);
+            replications.for_each_init(Vec::new, draw);
             Ok(means)
         }
         Resampling::Given(indices) => {
@@ -88,14 +88,48 @@ pub(crate) fn resampled_means(
             let mut means = vec![0.0; indices.nrows() * k];
             for (drawn, means) in indices.rows().into_iter().zip(means.chunks_mut(k.max(1))) {
                 for &row in drawn {
-                    let values = rows.get(row * k..(row + 1) * k).unwrap_or_default();
-                    for (mean, value) in means.iter_mut().zip(values) {
+                    for (mean, value) in means.iter_mut().zip(columns.row(row)) {
                         *mean += value;
                     }
                 }
-                means.iter_mut().for_each(|mean| *mean *= scale);
+                means.iter_mut().for_each(|mean| *mean /= n as f64);
             }
             Ok(means)
+        }
+    }
+}
+
+/// Sums of the first 0, 1, … n rows: those of a block are a difference of two, whatever its length.
+struct RunningSums {
+    /// Rows of `width` groups of columns, the last one filled up with 0.
+    sums: Vec<[f64; LANES]>,
+    width: usize,
+}
+
+impl RunningSums {
+    fn new(columns: &Array2<f64>) -> Self {
+        let width = columns.ncols().div_ceil(LANES);
+        let mut total = vec![[0.0; LANES]; width];
+        let mut sums = total.clone();
+        for row in columns.rows() {
+            for (sum, value) in total.as_flattened_mut().iter_mut().zip(row) {
+                *sum += value;
+            }
+            sums.extend_from_slice(&total);
+        }
+        Self { sums, width }
+    }
+
+    /// Adds the sums of rows `start..end`.
+    fn add(&self, start: usize, end: usize, total: &mut [[f64; LANES]]) {
+        let at = |row: usize| {
+            let first = row * self.width;
+            self.sums.get(first..first + self.width).unwrap_or_default()
+        };
+        for (total, (before, after)) in total.iter_mut().zip(at(start).iter().zip(at(end))) {
+            for (sum, (b, a)) in total.iter_mut().zip(before.iter().zip(after)) {
+                *sum += a - b;
+            }
         }
     }
 }

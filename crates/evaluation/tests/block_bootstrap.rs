@@ -99,6 +99,7 @@ fn nothing_to_draw_and_no_length_are_refused() {
         "parameter `block_length` must be >= 1, got 0"
     );
     assert!(BlockBootstrap::default().indices(0, 0).unwrap_err().is_not_enough_data());
+    assert!(BlockBootstrap::default().indices(usize::MAX, 0).is_err());
     let text = r#"{"block_length":3,"typo":1}"#;
     assert!(serde_json::from_str::<BlockBootstrap>(text).is_err());
 }

@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
-//! Tests of directions against macroforecast and SciPy, their sizes, and their laws.
+//! Tests of directions against macroforecast and `SciPy`, their sizes, and their laws.
 
 use forecastle_core::Error;
 use forecastle_evaluation::{

@@ -191,6 +191,9 @@ fn taken_names_other_lengths_and_infinities_are_refused() {
     assert!(matches!(board.add("b", &array![0.0, f64::INFINITY]), Err(Error::NonFinite { .. })));
     assert!(Leaderboard::new(0, &good).is_err());
     assert!(Leaderboard::new(1, &array![f64::NEG_INFINITY]).is_err());
+    let mut far = Leaderboard::new(1, &array![f64::MAX, 0.0]).unwrap();
+    far.add("opposite", &array![-f64::MAX, 0.0]).unwrap();
+    assert!(matches!(far.rows(), Err(Error::Numerical { .. })));
     assert_eq!(board.rows().unwrap().len(), 2);
 }
 
@@ -238,4 +241,11 @@ fn csv_has_the_fixed_columns_and_reads_back_to_the_same_bits() {
     let fields = json.as_object().unwrap();
     assert_eq!(fields.len(), LeaderboardRow::COLUMNS.len());
     assert!(LeaderboardRow::COLUMNS.iter().all(|c| fields.contains_key(*c)));
+    // Rows written before a column was there are read with it empty.
+    let mut older = fields.clone();
+    assert!(older.remove("mcs_p").is_some());
+    let read: LeaderboardRow = serde_json::from_value(older.into()).unwrap();
+    let mut expected = row.clone();
+    expected.mcs_p = None;
+    assert_eq!(read, expected);
 }

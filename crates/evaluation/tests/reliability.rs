@@ -93,6 +93,7 @@ fn bad_input_is_refused() {
         "parameter `probabilities` must be in [0, 1], got 1.5"
     );
     assert!(run(&good, &[true, true], 0, 1).is_invalid_input());
+    assert!(run(&good, &[true, true], usize::MAX, 1).is_invalid_input());
     assert!(run(&good, &[true, true], 10, 0).is_invalid_input());
     assert!(matches!(run(&good, &[true], 10, 1), Error::Shape { .. }));
     assert!(matches!(run(&array![0.5, f64::NAN], &[true; 2], 10, 1), Error::NonFinite { .. }));

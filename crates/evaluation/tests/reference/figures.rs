@@ -1,4 +1,4 @@
-//! Reads figures.json, which make_figures.py writes; the versions of its tools stand there.
+//! Reads `figures.json`, which `make_figures.py` writes; the versions of its tools stand there.
 
 use ndarray::{Array1, Array2};
 use serde_json::Value;
