@@ -38,6 +38,7 @@
 mod accuracy;
 mod checks;
 mod correlation;
+mod detector;
 mod diebold_mariano;
 mod direction;
 mod leaderboard;
@@ -47,6 +48,13 @@ mod search;
 
 pub use accuracy::{mae, mase, relative_mae, relative_rmse, rmse};
 pub use correlation::information_coefficient;
+pub use detector::{
+    CausalityBreach, CausalityParams, CausalityReport, ColumnCheck, Experiment, ForesightKind,
+    ForesightProfile, LeakCheckParams, LeakCheckReport, LeakVerdict, LookAheadScan,
+    LookAheadScanParams, NoiseReading, NoiseScan, NoiseScanParams, NoiseView, NotCausal,
+    SplitCheck, Tabulate, TabulateFn, assert_causal, causality_scan, check_split, leak_check,
+    look_ahead_scan, noise_scan,
+};
 pub use diebold_mariano::{
     Alternative, DieboldMariano, DmParams, LongRunVariance, Loss, diebold_mariano,
 };
