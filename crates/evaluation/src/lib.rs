@@ -41,6 +41,7 @@ mod correlation;
 mod detector;
 mod diebold_mariano;
 mod direction;
+mod guard;
 mod leaderboard;
 mod leak;
 mod look_ahead;
@@ -59,6 +60,12 @@ pub use diebold_mariano::{
     Alternative, DieboldMariano, DmParams, LongRunVariance, Loss, diebold_mariano,
 };
 pub use direction::directional_accuracy;
+pub use guard::{
+    Adwin, AdwinParams, ColumnStability, DriftDirection, ErrorDrift, ErrorDriftParams,
+    GuardVerdict, Novelty, NoveltyParams, NoveltyReading, PageHinkley, PageHinkleyParams,
+    PopulationStability, PopulationStabilityParams, ShrunkCovariance, StabilityReading,
+    ledoit_wolf,
+};
 pub use leaderboard::{Leaderboard, LeaderboardRow, NAIVE, write_csv};
 pub use leak::{LeakParams, LeakReading, LeakReport, leak_meter};
 pub use look_ahead::{LookAheadParams, LookAheadReport, look_ahead_meter};
