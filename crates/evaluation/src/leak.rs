@@ -66,6 +66,13 @@ pub struct LeakReading {
     pub standard_error: f64,
 }
 
+impl LeakReading {
+    /// The mean in standard errors: beyond ±4 chance has no part in it.
+    pub fn z(&self) -> f64 {
+        self.mean / self.standard_error
+    }
+}
+
 /// Holds the skill that a model seems to have on noise, by the way its rows were split.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LeakReport {

@@ -49,9 +49,11 @@ mod block_bootstrap;
 mod block_length;
 mod checks;
 mod correlation;
+mod detector;
 mod diebold_mariano;
 mod direction;
 mod elimination;
+mod guard;
 mod ic_stability;
 mod judged_rows;
 mod leaderboard;
@@ -77,8 +79,21 @@ pub use binomial_direction::{
 pub use block_bootstrap::{BlockBootstrap, BlockScheme, BootstrapParams};
 pub use block_length::{BlockLength, optimal_block_length};
 pub use correlation::{information_coefficient, rank_information_coefficient};
+pub use detector::{
+    CausalityBreach, CausalityParams, CausalityReport, ColumnCheck, Experiment, ForesightKind,
+    ForesightProfile, LeakCheckParams, LeakCheckReport, LeakVerdict, LookAheadScan,
+    LookAheadScanParams, NoiseReading, NoiseScan, NoiseScanParams, NoiseView, NotCausal,
+    SplitCheck, Tabulate, TabulateFn, assert_causal, causality_scan, check_split, leak_check,
+    look_ahead_scan, noise_scan,
+};
 pub use diebold_mariano::{Alternative, DieboldMariano, DmParams, Loss, diebold_mariano};
 pub use direction::directional_accuracy;
+pub use guard::{
+    Adwin, AdwinParams, ColumnStability, DriftDirection, ErrorDrift, ErrorDriftParams,
+    GuardVerdict, Novelty, NoveltyParams, NoveltyReading, PageHinkley, PageHinkleyParams,
+    PopulationStability, PopulationStabilityParams, ShrunkCovariance, StabilityReading,
+    ledoit_wolf,
+};
 pub use ic_stability::{IcStability, IcStabilityParams, ic_stability};
 pub use judged_rows::JudgedRows;
 pub use leaderboard::{Leaderboard, LeaderboardParams, NAIVE};

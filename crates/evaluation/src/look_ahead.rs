@@ -7,7 +7,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
 
 /// Standard deviation of a bar's log return.
-const VOLATILITY: f64 = 0.01;
+pub(crate) const VOLATILITY: f64 = 0.01;
 
 /// Parametrises [`look_ahead_meter`].
 ///
@@ -129,7 +129,7 @@ fn count_hits(close: &[f64], anchors: &[f64], horizon: usize) -> (usize, usize) 
 }
 
 /// Candles of a geometric random walk that opens every bar at the last close.
-fn random_walk(n_bars: usize, random: &mut Xoshiro256PlusPlus) -> Result<CandleSeries> {
+pub(crate) fn random_walk(n_bars: usize, random: &mut Xoshiro256PlusPlus) -> Result<CandleSeries> {
     let mut normal = || -> f64 { StandardNormal.sample(random) };
     let symbol: Symbol = "NOISE/USDT".parse()?;
     let mut candles = Vec::with_capacity(n_bars);

@@ -1,0 +1,445 @@
+use forecastle_core::{Error, FeatureTable, Result};
+use nalgebra::{Cholesky, DMatrix, DVector};
+use ndarray::ArrayView1;
+use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF, Normal};
+
+/// Bars whose returns every column is first explained by.
+const RETURN_LAGS: usize = 10;
+
+/// Windows over which the close is held against its mean, for markets that return to one.
+const MEAN_WINDOWS: [usize; 3] = [5, 20, 100];
+
+/// Returns and surprises are cut to plus and minus this many standard deviations.
+const CLIP: f64 = 5.0;
+
+/// Complete rows below which a column is not judged.
+const LEAST_ROWS: usize = 100;
+
+/// A correlation with the return itself from which a column is called a label.
+const LABEL: f64 = 0.99;
+
+/// Parametrises [`look_ahead_scan`].
+///
+/// | Name | Default | Purpose | Range |
+/// |---|---|---|---|
+/// | `max_lead` | 20 | bars ahead that are looked at | ≥ 1 |
+/// | `false_alarm` | 0.001 | chance that any column of a table is suspected where nothing predicts | > 0, < 1 |
+/// | `min_effect` | 0.3 | correlation below which nothing is suspected, however significant | ≥ 0, < 1 |
+///
+/// Markets can be predicted a little, and more rows make the little significant: `min_effect` is a size
+/// that honest features do not have. The largest seen is 0.26: the typical price of ETH/BTC candles of
+/// 5 minutes, whose last trade is at the bid or at the ask, foretells the next bar so well.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LookAheadScanParams {
+    /// Bars ahead that are looked at.
+    pub max_lead: usize,
+    /// Chance that any column of a table is suspected where nothing predicts.
+    pub false_alarm: f64,
+    /// Correlation below which nothing is suspected.
+    pub min_effect: f64,
+}
+
+impl Default for LookAheadScanParams {
+    fn default() -> Self {
+        Self { max_lead: 20, false_alarm: 0.001, min_effect: 0.3 }
+    }
+}
+
+/// Says what a column seems to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ForesightKind {
+    /// Nothing that could not be known.
+    Clean,
+    /// More of later returns than any feature can.
+    Foresight,
+    /// The return over the next bars itself, or a linear function of it.
+    Label,
+    /// Constant, or with too few rows.
+    NotJudged,
+}
+
+/// Describes how a column goes with the returns after its rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ForesightProfile {
+    /// The column.
+    pub column: String,
+    /// The verdict.
+    pub kind: ForesightKind,
+    /// Rows that were used.
+    pub n: usize,
+    /// Correlation of the column's surprise with the return of the k-th bar after, k = 1, 2, … as far
+    /// as `max_lead`; empty when not judged.
+    pub by_lead: Vec<f64>,
+    /// The same with the return of the first k bars after, taken together.
+    pub cumulated: Vec<f64>,
+    /// The largest of all of these by size.
+    pub effect: f64,
+    /// The smallest p-value of all, multiplied by the number of tests in the whole table.
+    pub p: f64,
+    /// Bars ahead that the column seems to look; 0 when clean.
+    pub reach: usize,
+}
+
+/// Reports which columns of a table know later closes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct LookAheadScan {
+    /// A profile a column, in the table's order.
+    pub profiles: Vec<ForesightProfile>,
+}
+
+impl LookAheadScan {
+    /// Whether no column is suspected.
+    pub fn is_clean(&self) -> bool {
+        self.suspects().next().is_none()
+    }
+
+    /// The columns that know too much, in the table's order.
+    pub fn suspects(&self) -> impl Iterator<Item = &ForesightProfile> {
+        let guilty = |kind| matches!(kind, ForesightKind::Foresight | ForesightKind::Label);
+        self.profiles.iter().filter(move |profile| guilty(profile.kind))
+    }
+}
+
+/// Names the columns of a table that know closes after their rows, from the numbers alone.
+///
+/// For tables whose making cannot be repeated; where it can, [`assert_causal`](crate::assert_causal)
+/// proves more. Every column is first explained, by least squares, by what was known anyway: its own
+/// value a row before, the last 10 returns and the close beside its means of 5, 20 and 100. What is
+/// left, its surprise, is correlated with the returns of the bars after it, one by one and added up.
+/// The surprise of a causal column is news of its own bar, and such news says little of later
+/// returns, also in a column that wanders (a price level, whose plain correlation with later returns
+/// is large on any random walk).
+///
+/// A column is suspected when both hold:
+/// - **Significance**: a p-value, times the number of columns, leads and ways of adding up, below
+///   `false_alarm`. The statistic is robust to changing volatility (White); returns over
+///   several bars enter by their bars, against the added-up surprises before each (Hodrick), so that
+///   their overlap does not matter.
+/// - **Size**: a correlation of `min_effect` or more.
+///
+/// - `closes`: `(n_bars,)`, positive, the closes of the table's rows
+///
+/// # Power
+/// A window centred over ± w bars shows a correlation of about 1/√w at each lead and up to 1 added up,
+/// so w up to some 400 is found if `max_lead` is 20 and rows are many. A label over the next h bars
+/// shows 1 at lead h.
+///
+/// # Limits
+/// What knows one number of the future only, such as a global VWAP or the scale of all rows, looks like
+/// any price level within one table and passes here; so does what knows later volumes or ranges, but
+/// not directions. A forecast on rows that its model was fitted on knows them and is rightly named.
+///
+/// # Errors
+/// - [`Error::InvalidParameter`] when a parameter is outside its range, or a close is not positive.
+/// - [`Error::Shape`] when there are not as many closes as rows.
+/// - [`Error::Numerical`] when a fit breaks down.
+///
+/// # References
+/// - L. D. Haugh, "Checking the independence of two covariance-stationary time series: a univariate
+///   residual cross-correlation approach", *Journal of the American Statistical Association* 71
+///   (1976), 378–385, doi:10.1080/01621459.1976.10480353.
+/// - R. J. Hodrick, "Dividend yields and expected stock returns: alternative procedures for inference
+///   and measurement", *Review of Financial Studies* 5 (1992), 357–386, doi:10.1093/rfs/5.3.351.
+///
+/// # Examples
+/// ```
+/// use forecastle_core::{FeatureTable, Timestamp};
+/// use forecastle_evaluation::{ForesightKind, LookAheadScanParams, look_ahead_scan};
+/// use ndarray::Array2;
+///
+/// let closes: Vec<f64> = (0..400).map(|t: u32| 100.0 + f64::from(t * t % 101)).collect();
+/// let times: Vec<_> = (0..400).map(|t| Timestamp::from_millis(t * 60_000)).collect();
+/// let label = Array2::from_shape_fn((400, 1), |(t, _)| {
+///     closes.get(t + 3).map_or(f64::NAN, |later| (later / closes[t]).ln())
+/// });
+/// let table = FeatureTable::new(&["next_3".to_owned()], &times, label)?;
+/// let scan = look_ahead_scan(&table, &closes, &LookAheadScanParams::default())?;
+/// assert_eq!((scan.profiles[0].kind, scan.profiles[0].reach), (ForesightKind::Label, 3));
+/// # Ok::<(), forecastle_core::Error>(())
+/// ```
+pub fn look_ahead_scan(
+    table: &FeatureTable,
+    closes: &[f64],
+    params: &LookAheadScanParams,
+) -> Result<LookAheadScan> {
+    validate(params)?;
+    if closes.len() != table.n_rows() {
+        let expected = format!("{} rows", table.n_rows());
+        return Err(Error::shape("closes", expected, closes.len().to_string()));
+    }
+    if let Some(bad) = closes.iter().find(|c| !(**c > 0.0 && c.is_finite())) {
+        return Err(Error::invalid_parameter("closes", "> 0 and finite", bad));
+    }
+    let market = Market::new(closes, params.max_lead);
+    let tests = (2 * params.max_lead * table.n_features()) as f64;
+    let named = table.names().iter().zip(table.values().columns());
+    let profiles = named.map(|(name, column)| market.profile(name, column, params, tests));
+    Ok(LookAheadScan { profiles: profiles.collect::<Result<_>>()? })
+}
+
+/// What the closes say by themselves.
+#[derive(Debug)]
+struct Market {
+    log_close: Vec<f64>,
+    /// The return into each row, clipped; 0 in the first.
+    returns: Vec<f64>,
+    /// What was known at each row, standardised; `None` where history is too short.
+    known: Vec<Option<Vec<f64>>>,
+    max_lead: usize,
+}
+
+impl Market {
+    fn new(closes: &[f64], max_lead: usize) -> Self {
+        let log_close: Vec<f64> = closes.iter().map(|c| c.ln()).collect();
+        let mut returns = vec![0.0];
+        returns.extend(log_close.windows(2).map(|pair| pair[1] - pair[0]));
+        returns.truncate(log_close.len());
+        clip(&mut returns);
+        let mut sums = vec![0.0];
+        let origin = log_close.first().copied().unwrap_or(0.0);
+        sums.extend(log_close.iter().scan(0.0, |sum, c| {
+            *sum += c - origin;
+            Some(*sum)
+        }));
+        let known = |t: usize| -> Option<Vec<f64>> {
+            let longest = MEAN_WINDOWS.iter().fold(RETURN_LAGS, |m, w| m.max(*w));
+            (t + 1).checked_sub(longest)?;
+            let mut row = vec![1.0];
+            row.extend((0..RETURN_LAGS).map(|lag| returns[t - lag]));
+            let deviation =
+                |w: usize| log_close[t] - origin - (sums[t + 1] - sums[t + 1 - w]) / w as f64;
+            row.extend(MEAN_WINDOWS.map(deviation));
+            Some(row)
+        };
+        let mut known: Vec<_> = (0..log_close.len()).map(known).collect();
+        standardise(&mut known);
+        Self { log_close, returns, known, max_lead }
+    }
+
+    fn profile(
+        &self,
+        name: &str,
+        column: ArrayView1<'_, f64>,
+        params: &LookAheadScanParams,
+        tests: f64,
+    ) -> Result<ForesightProfile> {
+        let mut profile = ForesightProfile {
+            column: name.to_owned(),
+            kind: ForesightKind::NotJudged,
+            n: 0,
+            by_lead: Vec::new(),
+            cumulated: Vec::new(),
+            effect: 0.0,
+            p: 1.0,
+            reach: 0,
+        };
+        let values: Vec<f64> = column.iter().copied().collect();
+        let Some(surprise) = self.surprise(&values)? else { return Ok(profile) };
+        profile.n = surprise.iter().flatten().count();
+        if profile.n < LEAST_ROWS {
+            return Ok(profile);
+        }
+        profile.kind = ForesightKind::Clean;
+        let mut best_p: f64 = 1.0;
+        let mut significant_lead = 0;
+        for k in 1..=self.max_lead {
+            let (lead, lead_p) = self.at_lead(&surprise, k);
+            let (sum, sum_p) = self.cumulated(&surprise, k);
+            best_p = best_p.min(lead_p).min(sum_p);
+            for (effect, p) in [(lead, lead_p), (sum, sum_p)] {
+                if effect.abs() > profile.effect.abs() {
+                    profile.effect = effect;
+                }
+                if p * tests < params.false_alarm && effect.abs() >= params.min_effect {
+                    profile.kind = ForesightKind::Foresight;
+                    profile.reach = profile.reach.max(k);
+                }
+            }
+            // Single bars tell how far it looks; sums stay large beyond.
+            if lead_p * tests < params.false_alarm && lead.abs() >= params.min_effect / 2.0 {
+                significant_lead = k;
+            }
+            profile.by_lead.push(lead);
+            profile.cumulated.push(sum);
+        }
+        profile.p = (best_p * tests).min(1.0);
+        if profile.kind == ForesightKind::Foresight && significant_lead > 0 {
+            profile.reach = significant_lead;
+        }
+        if let Some((k, correlation)) = self.as_label(&values)
+            && correlation.abs() >= LABEL
+        {
+            profile.kind = ForesightKind::Label;
+            (profile.effect, profile.reach) = (correlation, k);
+        }
+        Ok(profile)
+    }
+
+    /// What of the column was not known; a cell is `None` where something is missing, all is `None`
+    /// when the column does not vary, and 0 everywhere when closes say all there is.
+    fn surprise(&self, values: &[f64]) -> Result<Option<Vec<Option<f64>>>> {
+        let centre = mean(values.iter().copied().filter(|v| v.is_finite()));
+        let spread =
+            mean(values.iter().filter(|v| v.is_finite()).map(|v| (v - centre) * (v - centre)))
+                .sqrt();
+        if spread.is_nan() || spread <= 1e-12 * centre.abs() {
+            return Ok(None);
+        }
+        let scaled = |t: usize| {
+            let value = (values.get(t)? - centre) / spread;
+            value.is_finite().then_some(value)
+        };
+        let row = |t: usize| {
+            let known = self.known.get(t)?.as_ref()?;
+            Some((known, scaled(t.checked_sub(1)?)?, scaled(t)?))
+        };
+        let width = self.known.iter().flatten().next().map_or(0, Vec::len) + 1;
+        let mut gram = DMatrix::<f64>::zeros(width, width);
+        let mut products = DVector::<f64>::zeros(width);
+        let mut regressors = vec![0.0; width];
+        let fill = |regressors: &mut [f64], known: &[f64], before: f64| {
+            let all = known.iter().chain(std::iter::once(&before));
+            regressors.iter_mut().zip(all).for_each(|(slot, v)| *slot = *v);
+        };
+        let mut n = 0.0;
+        for (known, before, now) in (0..values.len()).filter_map(row) {
+            fill(&mut regressors, known, before);
+            for (i, a) in regressors.iter().enumerate() {
+                products[i] += a * now;
+                for (j, b) in regressors.iter().enumerate().take(i + 1) {
+                    gram[(i, j)] += a * b;
+                }
+            }
+            n += 1.0;
+        }
+        if n < LEAST_ROWS as f64 {
+            return Ok(None);
+        }
+        gram.fill_upper_triangle_with_lower_triangle();
+        for i in 0..width {
+            // Columns that are functions of each other share the weight.
+            gram[(i, i)] += 1e-9 * n;
+        }
+        let Some(solver) = Cholesky::new(gram) else {
+            return Err(Error::numerical("look-ahead scan", "a singular fit"));
+        };
+        let weights = solver.solve(&products);
+        let mut surprise: Vec<Option<f64>> = (0..values.len())
+            .map(|t| {
+                let (known, before, now) = row(t)?;
+                fill(&mut regressors, known, before);
+                let explained: f64 = regressors.iter().zip(&weights).map(|(a, w)| a * w).sum();
+                Some(now - explained)
+            })
+            .collect();
+        let power = mean(surprise.iter().flatten().map(|u| u * u));
+        let all_known = power < 1e-6;
+        let bound = CLIP * power.sqrt();
+        for cell in surprise.iter_mut().flatten() {
+            *cell = if all_known { 0.0 } else { cell.clamp(-bound, bound) };
+        }
+        Ok(Some(surprise))
+    }
+
+    /// Correlation of surprises with the k-th return after, and its p-value.
+    fn at_lead(&self, surprise: &[Option<f64>], k: usize) -> (f64, f64) {
+        let later = self.returns.iter().skip(k);
+        let pairs = || surprise.iter().zip(later.clone()).filter_map(|(u, r)| Some(((*u)?, *r)));
+        (correlation(pairs()), two_sided(pairs().map(|(u, r)| u * r)))
+    }
+
+    /// Correlation of surprises with the next k returns together, and its p-value, by the sums of
+    /// the last k surprises with the next return.
+    fn cumulated(&self, surprise: &[Option<f64>], k: usize) -> (f64, f64) {
+        let cell = |t: usize| surprise.get(t).copied().flatten();
+        let mut later: f64 = self.returns.iter().skip(1).take(k).sum();
+        let pairs = (0..self.returns.len().saturating_sub(k)).filter_map(|t| {
+            let sum = later;
+            let end = self.returns.get(t + 1 + k).copied().unwrap_or(0.0);
+            later += end - self.returns.get(t + 1).copied().unwrap_or(0.0);
+            Some((cell(t)?, sum))
+        });
+        let effect = correlation(pairs);
+        let mut run = 0.0;
+        let terms = self.returns.iter().skip(1).enumerate().map(|(t, next)| {
+            run += cell(t).unwrap_or(0.0);
+            run -= t.checked_sub(k).and_then(cell).unwrap_or(0.0);
+            run * next
+        });
+        (effect, two_sided(terms))
+    }
+
+    /// The number of bars whose return the column itself goes with most closely.
+    fn as_label(&self, values: &[f64]) -> Option<(usize, f64)> {
+        let at = |k: usize| {
+            let later = self.log_close.iter().skip(k).zip(&self.log_close);
+            let pairs = values.iter().zip(later.map(|(then, now)| then - now));
+            let pairs: Vec<(f64, f64)> =
+                pairs.filter(|(v, _)| v.is_finite()).map(|(v, later)| (*v, later)).collect();
+            let (a, b) = (mean(pairs.iter().map(|p| p.0)), mean(pairs.iter().map(|p| p.1)));
+            let enough = pairs.len() >= LEAST_ROWS.max(10 * k);
+            enough.then(|| (k, correlation(pairs.iter().map(|(x, y)| (x - a, y - b)))))
+        };
+        let all = (1..=self.max_lead).filter_map(at);
+        all.max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()))
+    }
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, n) = values.fold((0.0, 0.0), |(sum, n), v| (sum + v, n + 1.0));
+    sum / n
+}
+
+/// Cuts numbers to so many standard deviations about 0.
+fn clip(values: &mut [f64]) {
+    let bound = CLIP * mean(values.iter().map(|v| v * v)).sqrt();
+    if bound > 0.0 {
+        values.iter_mut().for_each(|v| *v = v.clamp(-bound, bound));
+    }
+}
+
+/// Divides every column but the first by its root mean square.
+fn standardise(rows: &mut [Option<Vec<f64>>]) {
+    let width = rows.iter().flatten().next().map_or(0, Vec::len);
+    for j in 1..width {
+        let cells = || rows.iter().flatten().filter_map(|row| row.get(j));
+        let scale = mean(cells().map(|v| v * v)).sqrt();
+        if scale > 0.0 {
+            let cells = rows.iter_mut().flatten().filter_map(|row| row.get_mut(j));
+            cells.for_each(|v| *v /= scale);
+        }
+    }
+}
+
+/// Correlation of numbers that are centred already; 0 where either does not vary.
+fn correlation(pairs: impl Iterator<Item = (f64, f64)>) -> f64 {
+    let (aa, bb, ab) =
+        pairs.fold((0.0, 0.0, 0.0), |(aa, bb, ab), (a, b)| (aa + a * a, bb + b * b, ab + a * b));
+    if aa > 0.0 && bb > 0.0 { ab / (aa * bb).sqrt() } else { 0.0 }
+}
+
+/// The p-value of a sum of uncorrelated terms about 0, each of its own variance.
+fn two_sided(terms: impl Iterator<Item = f64>) -> f64 {
+    let (sum, squares) = terms.fold((0.0, 0.0), |(s, q), v| (s + v, q + v * v));
+    if squares > 0.0 { 2.0 * Normal::standard().cdf(-sum.abs() / squares.sqrt()) } else { 1.0 }
+}
+
+fn validate(params: &LookAheadScanParams) -> Result<()> {
+    let &LookAheadScanParams { max_lead, false_alarm, min_effect } = params;
+    if max_lead == 0 {
+        return Err(Error::invalid_parameter("max_lead", ">= 1", 0));
+    }
+    if !(false_alarm > 0.0 && false_alarm < 1.0) {
+        return Err(Error::invalid_parameter("false_alarm", "> 0 and < 1", false_alarm));
+    }
+    if !(0.0..1.0).contains(&min_effect) {
+        return Err(Error::invalid_parameter("min_effect", ">= 0 and < 1", min_effect));
+    }
+    Ok(())
+}
