@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use forecastle_core::{Candle, Error, Result, Timestamp};
+use forecastle_core::{Candle, CandleView, Error, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::costs::{Fill, Rates};
@@ -126,6 +126,18 @@ pub(crate) struct Bar {
     pub(crate) close: f64,
 }
 
+impl From<&Candle> for Bar {
+    fn from(candle: &Candle) -> Self {
+        Self {
+            time: candle.open_time(),
+            open: candle.open(),
+            high: candle.high(),
+            low: candle.low(),
+            close: candle.close(),
+        }
+    }
+}
+
 impl Account {
     /// Opens an account.
     ///
@@ -171,22 +183,14 @@ impl Account {
         {
             return Err(Error::OutOfOrder { row: self.row, previous, current: time });
         }
-        decision.check()?;
+        if !decision.is_idle() {
+            decision.check()?;
+        }
         self.closed.clear();
-        self.step(
-            &Bar {
-                time,
-                open: candle.open(),
-                high: candle.high(),
-                low: candle.low(),
-                close: candle.close(),
-            },
-            &decision,
-        )
+        self.step(&Bar::from(candle), &decision)
     }
 
     /// One bar: trades are appended to `closed`.
-    #[inline(always)]
     pub(crate) fn step(&mut self, bar: &Bar, decision: &Decision) -> Result<f64> {
         if self.pending.is_some() || self.row >= self.watch.leave {
             self.at_open(bar)?;
@@ -202,14 +206,63 @@ impl Account {
             self.pending = Some(*decision);
         }
         if self.closes_needed > 0 {
-            if self.closes.len() == self.closes_needed {
-                self.closes.pop_front();
-            }
-            self.closes.push_back((bar.time, bar.close));
+            self.remember(bar.time, bar.close);
         }
         self.last = Some((bar.time, bar.close));
         self.row += 1;
         Ok(equity)
+    }
+
+    fn remember(&mut self, time: Timestamp, close: f64) {
+        if self.closes.len() == self.closes_needed {
+            self.closes.pop_front();
+        }
+        self.closes.push_back((time, close));
+    }
+
+    /// Passes the bars up to the first in which there is something to do, as `step` would: appends
+    /// their equity and returns their number.
+    pub(crate) fn coast(
+        &mut self,
+        candles: CandleView<'_>,
+        decisions: &[Decision],
+        equity: &mut Vec<f64>,
+    ) -> usize {
+        let Watch { base, signed, entry, below, above, leave, .. } = self.watch;
+        let held = if signed > 0.0 {
+            Action::Long
+        } else if signed < 0.0 {
+            Action::Short
+        } else {
+            Action::Exit
+        };
+        if self.pending.is_some_and(|pending| !pending.is_idle_while(held)) {
+            return 0;
+        }
+        self.pending = None;
+        // The last decision stays pending, whatever it is.
+        let ranges = candles.low().iter().zip(candles.high()).zip(decisions).rev().skip(1).rev();
+        let n = ranges
+            .take(leave.saturating_sub(self.row))
+            .take_while(|&((&low, &high), decision)| {
+                !(low <= below || high >= above) && decision.is_idle_while(held)
+            })
+            .count();
+        let passed = candles.slice(0..n);
+        let Some((&time, &close)) = passed.open_time().last().zip(passed.close().last()) else {
+            return 0;
+        };
+        equity.extend(passed.close().iter().map(|close| base + signed * (close - entry)));
+        if self.closes_needed > 0 {
+            let seen = passed.slice(n.saturating_sub(self.closes_needed)..n);
+            for (&time, &close) in seen.open_time().iter().zip(seen.close()) {
+                self.remember(time, close);
+            }
+        }
+        self.bars_exposed += if signed != 0.0 { n } else { 0 };
+        self.last = Some((time, close));
+        self.row += n;
+        n
     }
 
     /// Closes an open position at the last close, as at the end of the data.
@@ -298,7 +351,8 @@ impl Account {
             match self.sizing.amount(decision.scale, self.periods_per_year, closes) {
                 None => self.skipped.volatility_unknown += 1,
                 Some(amount) => {
-                    if self.open_position(self.row, bar, side, decision.scale, amount)? {
+                    let at = (bar.time, bar.open);
+                    if self.open_position(self.row, at, side, decision.scale, amount)? {
                         self.amend(decision);
                     } else {
                         self.skipped.zero_size += 1;
@@ -313,13 +367,13 @@ impl Account {
     pub(crate) fn open_position(
         &mut self,
         row: usize,
-        bar: &Bar,
+        (time, open): (Timestamp, f64),
         side: Side,
         scale: f64,
         amount: Amount,
     ) -> Result<bool> {
         let Rates { fee, market, .. } = self.rates;
-        let Fill { price, fill, cost } = self.rates.fill(bar.open, side == Side::Long, market);
+        let Fill { price, fill, cost } = self.rates.fill(open, side == Side::Long, market);
         let size = match amount {
             Amount::Fraction(fraction) => fraction * self.cash / (price + cost),
             Amount::Units(units) => units,
@@ -344,7 +398,7 @@ impl Account {
             scale,
             decision_bar: row.saturating_sub(1),
             entry_bar: row,
-            entry_time: bar.time,
+            entry_time: time,
             entry_price: price,
             entry_fill: fill,
             entry_costs,
