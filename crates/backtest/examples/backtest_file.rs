@@ -7,6 +7,8 @@
 
 use std::error::Error;
 use std::fs::File;
+use std::io::Write;
+use std::time::Instant;
 
 use forecastle_backtest::{Action, BacktestParams, Decision, Sizing};
 use forecastle_core::{CandleSeries, RawCandle, Timestamp};
@@ -52,6 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("give CANDLES DECISIONS TRADES EQUITY".into());
     };
     let mut params = BacktestParams::default();
+    let mut repeats = 0;
     for option in options.chunks(2) {
         let [name, value] = option else { return Err("an option has no value".into()) };
         let value: f64 = value.parse()?;
@@ -62,12 +65,20 @@ fn main() -> Result<(), Box<dyn Error>> {
             "--capital" => params.initial_capital = value,
             "--units" => params.sizing = Sizing::Units(value),
             "--fraction" => params.sizing = Sizing::Fraction(value),
+            "--repeats" => repeats = value as usize,
             _ => return Err(format!("there is no option {name}").into()),
         }
     }
     let series = candles(candle_path)?;
-    let backtest = params.run(series.view(), &decisions(decision_path, series.len())?)?;
+    let decisions = decisions(decision_path, series.len())?;
+    for _ in 0..repeats {
+        let start = Instant::now();
+        let backtest = params.run(series.view(), &decisions)?;
+        let seconds = start.elapsed().as_secs_f64();
+        writeln!(std::io::stdout(), "{seconds} {}", backtest.trades.len())?;
+    }
+    let backtest = params.run(series.view(), &decisions)?;
     backtest.write_trades_csv(File::create(trade_path)?)?;
-    backtest.write_equity_csv(File::create(equity_path)?)?;
+    backtest.write_equity_csv(series.view(), File::create(equity_path)?)?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 use std::io::Write;
 
-use forecastle_core::{CandleView, Error, Result, Timestamp};
+use forecastle_core::{CandleView, Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::drawdown::Drawdown;
@@ -16,8 +16,6 @@ use crate::{
 pub struct Backtest {
     /// The closed trades, in the order of their exits.
     pub trades: Vec<Trade>,
-    /// When each bar opened, `(n_bars,)`.
-    pub open_time: Vec<Timestamp>,
     /// Equity at each bar's close, an open position valued at that close: `(n_bars,)`.
     pub equity: Vec<f64>,
     /// Equity before the first bar.
@@ -52,7 +50,6 @@ impl Backtest {
             skipped: account.skipped(),
             bankrupt: account.bankrupt(),
             trades: account.take_closed(),
-            open_time: candles.open_time().to_vec(),
             equity,
             initial_capital: params.initial_capital,
             costs: params.costs,
@@ -97,14 +94,21 @@ impl Backtest {
     /// Writes the equity as CSV with a header: `open_time`, `equity`, `drawdown` (the share lost since
     /// the highest equity so far).
     ///
+    /// - `candles`: those of the backtest, for their times
+    ///
     /// # Errors
+    /// - [`Error::Shape`] when there is not one candle a bar.
     /// - [`Error::Component`] when the writer fails.
-    pub fn write_equity_csv(&self, to: impl Write) -> Result<()> {
+    pub fn write_equity_csv(&self, candles: CandleView<'_>, to: impl Write) -> Result<()> {
+        if candles.len() != self.equity.len() {
+            let expected = format!("{} rows", self.equity.len());
+            return Err(Error::shape("candles", expected, candles.len().to_string()));
+        }
         let failed = |e| Error::component("equity file", e);
         let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(to);
         writer.write_record(["open_time", "equity", "drawdown"]).map_err(failed)?;
         let mut drawdown = Drawdown::new(self.initial_capital);
-        for (time, &equity) in self.open_time.iter().zip(&self.equity) {
+        for (time, &equity) in candles.open_time().iter().zip(&self.equity) {
             writer.serialize((time, equity, drawdown.update(equity))).map_err(failed)?;
         }
         writer.flush().map_err(|e| Error::component("equity file", e))

@@ -120,10 +120,17 @@ impl Decision {
 
     /// Whether there is nothing to do, whatever the position.
     pub const fn is_idle(&self) -> bool {
-        matches!(self.action, Action::Keep)
-            && self.stop_loss.is_none()
-            && self.take_profit.is_none()
-            && self.max_bars.is_none()
+        matches!(self.action, Action::Keep) && self.has_no_levels()
+    }
+
+    /// Whether there is nothing to do in the position that `held` asks for.
+    pub(crate) fn is_idle_while(&self, held: Action) -> bool {
+        let asks_for_it = self.action == Action::Keep || (self.action == held && self.scale == 1.0);
+        asks_for_it && self.has_no_levels()
+    }
+
+    const fn has_no_levels(&self) -> bool {
+        self.stop_loss.is_none() && self.take_profit.is_none() && self.max_bars.is_none()
     }
 
     /// Checks every field's range; an account does so with each decision.

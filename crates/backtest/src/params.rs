@@ -124,12 +124,14 @@ impl BacktestParams {
         account.reset(self.initial_capital);
         equity.clear();
         equity.reserve(candles.len());
-        let times = candles.open_time().iter().zip(candles.open());
-        let ranges = candles.high().iter().zip(candles.low()).zip(candles.close());
-        for (((&time, &open), ((&high, &low), &close)), decision) in
-            times.zip(ranges).zip(decisions)
-        {
-            equity.push(account.step(&Bar { time, open, high, low, close }, decision)?);
+        let mut row = 0;
+        while row < candles.len() {
+            let (ahead, to_come) = (candles.slice(row..candles.len()), &decisions[row..]);
+            row += account.coast(ahead, to_come, equity);
+            if let (Some(candle), Some(decision)) = (candles.candle(row), decisions.get(row)) {
+                equity.push(account.step(&Bar::from(&candle), decision)?);
+                row += 1;
+            }
         }
         if self.close_at_end && account.finish()?.is_some() {
             equity.pop();

@@ -5,7 +5,6 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::account::Bar;
 use crate::{Account, Backtest, BacktestParams, ExitReason, Side, Trade};
 
 /// Sets up the comparison with random entries.
@@ -59,6 +58,22 @@ struct Stay {
     scale: f64,
 }
 
+/// The extremes of all candles: a price outside is never touched.
+#[derive(Debug, Clone, Copy)]
+struct Range {
+    low: f64,
+    high: f64,
+}
+
+impl Range {
+    fn reaches(&self, ruin: f64, side: Side) -> bool {
+        match side {
+            Side::Long => self.low <= ruin,
+            Side::Short => self.high >= ruin,
+        }
+    }
+}
+
 impl BacktestParams {
     /// Trades what a backtest traded at random times: as many trades, on the same sides, held as long,
     /// with the same sizing and costs.
@@ -101,6 +116,10 @@ impl BacktestParams {
             return Ok(None);
         }
         let account = Account::new(self)?;
+        let range = Range {
+            low: candles.low().iter().copied().fold(f64::INFINITY, f64::min),
+            high: candles.high().iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        };
         let results: Vec<Result<f64>> = (0..params.n_runs as u64)
             .into_par_iter()
             .map_init(
@@ -110,7 +129,7 @@ impl BacktestParams {
                     // Multiplied, so that neighbouring seeds share no run.
                     let seed = params.seed ^ run.wrapping_mul(0x9E37_79B9_7F4A_7C15);
                     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
-                    self.schedule(candles, account, shuffled, &mut random)
+                    self.schedule(candles, range, account, shuffled, &mut random)
                 },
             )
             .collect();
@@ -145,6 +164,7 @@ impl BacktestParams {
     fn schedule(
         &self,
         candles: CandleView<'_>,
+        range: Range,
         account: &mut Account,
         stays: &mut [Stay],
         random: &mut impl Rng,
@@ -164,7 +184,7 @@ impl BacktestParams {
             row += place - taken;
             taken = place + 1;
             if account.bankrupt().is_none() {
-                self.hold(candles, account, row, stay)?;
+                self.hold(candles, range, account, row, stay)?;
             }
             row += stay.bars;
         }
@@ -175,53 +195,51 @@ impl BacktestParams {
     fn hold(
         &self,
         candles: CandleView<'_>,
+        range: Range,
         account: &mut Account,
         row: usize,
         stay: &Stay,
     ) -> Result<()> {
-        let bar = |row: usize| {
-            candles.candle(row).map(|candle| Bar {
-                time: candle.open_time(),
-                open: candle.open(),
-                high: candle.high(),
-                low: candle.low(),
-                close: candle.close(),
-            })
-        };
-        let Some(entry) = bar(row) else { return Ok(()) };
+        let at = |row: usize| Some((*candles.open_time().get(row)?, *candles.open().get(row)?));
+        let Some(entry) = at(row) else { return Ok(()) };
         let seen = candles.slice(row.saturating_sub(self.sizing.closes_needed())..row);
         let closes = seen.open_time().iter().copied().zip(seen.close().iter().copied());
         let Some(amount) = self.sizing.amount(stay.scale, self.periods_per_year, closes) else {
             return Ok(());
         };
-        if !account.open_position(row, &entry, stay.side, stay.scale, amount)? {
+        if !account.open_position(row, entry, stay.side, stay.scale, amount)? {
             return Ok(());
         }
         let market = account.market_rate();
         let leave = row + stay.bars;
-        if let Some((ruin, side)) = account.ruin() {
+        if let Some((ruin, side)) = account.ruin()
+            && range.reaches(ruin, side)
+        {
             let held = candles.slice(row..leave);
             let mut extremes = held.low().iter().zip(held.high());
             let ruined = extremes.position(|(&low, &high)| match side {
                 Side::Long => low <= ruin,
                 Side::Short => high >= ruin,
             });
-            if let Some(bar) = ruined.and_then(|after| bar(row + after)) {
+            if let Some((row, (time, open))) =
+                ruined.and_then(|after| Some((row + after, at(row + after)?)))
+            {
                 let price = match side {
-                    Side::Long => bar.open.min(ruin),
-                    Side::Short => bar.open.max(ruin),
+                    Side::Long => open.min(ruin),
+                    Side::Short => open.max(ruin),
                 };
-                return account.exit(row, bar.time, price, market, ExitReason::Bankrupt);
+                return account.exit(row, time, price, market, ExitReason::Bankrupt);
             }
         }
-        match bar(leave) {
-            Some(bar) => account.exit(leave, bar.time, bar.open, market, ExitReason::MaxBars),
-            None => match bar(candles.len().saturating_sub(1)) {
-                Some(last) => {
-                    account.exit(leave, last.time, last.close, market, ExitReason::EndOfData)
-                }
-                None => Ok(()),
-            },
+        let last = candles.len().saturating_sub(1);
+        match (at(leave), at(last), candles.close().last()) {
+            (Some((time, open)), ..) => {
+                account.exit(leave, time, open, market, ExitReason::MaxBars)
+            }
+            (None, Some((time, _)), Some(&close)) => {
+                account.exit(last, time, close, market, ExitReason::EndOfData)
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -193,7 +193,7 @@ fn a_fraction_of_one_spends_all_and_borrows_nothing() {
 #[test]
 fn a_volatility_target_sees_the_closes_up_to_the_decision() {
     // Log returns ±0.01 by turns: deviation 0.01·√(4/3) over 4 returns, ddof 1.
-    let close = |t: usize| if t % 2 == 0 { 100.0 } else { 100.0 * 0.01_f64.exp() };
+    let close = |t: usize| if t.is_multiple_of(2) { 100.0 } else { 100.0 * 0.01_f64.exp() };
     let mut rows: Vec<Row> = (0..10).map(|t| (close(t), close(t), close(t), close(t))).collect();
     rows[7] = (100.0, 300.0, 50.0, 200.0);
     let sizing = Sizing::VolatilityTarget { annual: 0.2, window: 4, max_leverage: 10.0 };

@@ -64,7 +64,8 @@ fn plan() -> impl Strategy<Value = Plan> {
     ];
     let distance = || prop::option::weighted(0.4, prop_oneof![-0.06..0.02, -0.02..0.06]);
     let stay = prop::option::weighted(0.2, 1_u32..8);
-    (action, distance(), distance(), stay, 0.2..1.5).prop_map(
+    let scale = prop_oneof![Just(1.0), 0.2..1.5];
+    (action, distance(), distance(), stay, scale).prop_map(
         |(decision, stop, target, max_bars, scale)| {
             let idle = decision == Decision::KEEP;
             let rarely = |level: Option<f64>| level.filter(|distance| !idle || *distance < -0.03);

@@ -32,16 +32,18 @@ fn trades_read_back_from_csv_to_the_same_bits() {
 
 #[test]
 fn equity_reads_back_from_csv_with_its_drawdown() {
-    let backtest = backtest();
+    let (backtest, series) = (backtest(), fixture());
     let mut text = Vec::new();
-    backtest.write_equity_csv(&mut text).unwrap();
+    backtest.write_equity_csv(series.view(), &mut text).unwrap();
     let rows: Vec<(i64, f64, f64)> =
         csv::Reader::from_reader(text.as_slice()).deserialize().map(Result::unwrap).collect();
     assert_eq!(rows.iter().map(|row| row.1).collect::<Vec<_>>(), backtest.equity);
-    assert_eq!(rows[1].0, backtest.open_time[1].as_millis());
+    assert_eq!(rows[1].0, series.view().open_time()[1].as_millis());
     let deepest = rows.iter().map(|row| row.2).fold(0.0, f64::max);
     let performance = backtest.performance(&PerformanceParams::default()).unwrap();
     assert_eq!(deepest, performance.max_drawdown);
+    let fewer = backtest.write_equity_csv(series.slice(0..599).view(), std::io::sink());
+    assert_eq!(fewer.unwrap_err().to_string(), "candles must have 600 rows, got 599");
 }
 
 #[test]

@@ -161,7 +161,7 @@ def ours(binary, folder, candles, decisions, options):
             writer.writerow([bar] + ["" if cell is None else cell for cell in row])
     arguments = [str(cell) for pair in options.items() for cell in pair]
     subprocess.run([binary, *paths, *arguments], check=True)
-    return pd.read_csv(paths[2], float_precision="round_trip"), pd.read_csv(paths[3]).equity.to_numpy()
+    return pd.read_csv(paths[2]), pd.read_csv(paths[3]).equity.to_numpy()
 
 
 def without_ambiguity(binary, folder, candles, decisions, options):
