@@ -401,7 +401,9 @@ impl TryFrom<Saved> for AdaptiveConformal {
         let numbers = levels.iter().all(|l| l.is_valid(params.step))
             && scores.iter().flatten().all(|s| s.is_finite());
         if !(shapes && numbers) {
-            return Err(Error::artifact("adaptive conformal levels and scores do not fit together"));
+            return Err(Error::artifact(
+                "adaptive conformal levels and scores do not fit together",
+            ));
         }
         for ((side, level), scores) in restored.sides.iter_mut().zip(levels).zip(scores) {
             side.level = level;

@@ -20,8 +20,7 @@ pub(crate) struct Curve {
 impl Groups {
     /// Rows of equal raw probability become one group.
     pub(crate) fn new(raw: &[f64], outcomes: &[f64]) -> Self {
-        let mut rows: Vec<(f64, f64)> =
-            raw.iter().copied().zip(outcomes.iter().copied()).collect();
+        let mut rows: Vec<(f64, f64)> = raw.iter().copied().zip(outcomes.iter().copied()).collect();
         rows.sort_by(|a, b| a.0.total_cmp(&b.0));
         let mut groups = Self { raw: Vec::new(), weights: vec![0.0], outcomes: vec![0.0] };
         let (mut weight, mut happened) = (0.0, 0.0);
@@ -117,7 +116,10 @@ impl Curve {
     pub(crate) fn is_valid(&self) -> bool {
         let shares = self.values.iter().all(|v| (0.0..=1.0).contains(v));
         let raw = self.raw.iter().all(|r| r.is_finite()) && self.raw.is_sorted();
-        !self.raw.is_empty() && raw && self.values.len() == self.raw.len() && shares
+        !self.raw.is_empty()
+            && raw
+            && self.values.len() == self.raw.len()
+            && shares
             && self.values.is_sorted()
     }
 
