@@ -16,7 +16,7 @@ pub enum StepSize {
     /// One step `γ`: adaptive conformal inference (ACI).
     Fixed(f64),
     /// Eight steps from 0.001 to 0.128, weighted by how well each did lately: dynamically-tuned
-    /// adaptive conformal inference (DtACI).
+    /// adaptive conformal inference (`DtACI`).
     Aggregated,
 }
 

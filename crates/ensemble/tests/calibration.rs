@@ -98,10 +98,13 @@ fn scores_that_say_nothing_give_the_base_rate() {
 #[test]
 fn scores_that_say_much_are_followed_in_every_decile() {
     for (truth, spread) in [([0.0, 1.0], 1.0), ([0.1, 0.5], 1.5), ([0.0, 0.3], 2.0)] {
-        let (raw, outcomes) = market(7, 5000, spread, truth, 1);
         // The truth of 100,000 further rows, not their outcomes: no noise in the yardstick.
         let (ahead, _) = market(8, 100_000, spread, truth, 1);
         for method in METHODS {
+            // Curves of any shape want more pairs than two numbers do.
+            let platt = method == CalibrationMethod::Platt;
+            let (n, fewest) = if platt { (5000, 1000) } else { (30_000, 5000) };
+            let (raw, outcomes) = market(7, n, spread, truth, 1);
             let params = ProbabilityCalibrationParams { method, ..Default::default() };
             let fitted = params.fit(&raw, &outcomes, 1).unwrap();
             assert!(fitted.kept() > 0.9, "{method:?} {truth:?}: {}", fitted.kept());
@@ -110,11 +113,9 @@ fn scores_that_say_much_are_followed_in_every_decile() {
             let true_p: Vec<f64> =
                 ahead.iter().map(|p| logistic(truth[0] + truth[1] * odds(p))).collect();
             for bin in reliability_table(&told, &true_p, 10).unwrap() {
-                if bin.n >= 200 {
-                    // A decile with 200 of 100,000 rows had ten to learn from.
-                    let few = bin.n < 2000 && method != CalibrationMethod::Platt;
-                    let allowed = if few { 0.12 } else { 0.03 };
-                    assert!(bin.gap().abs() < allowed, "{method:?} {truth:?}: {bin:?}");
+                // At the thin ends of a free curve a few pairs decide.
+                if bin.n >= fewest {
+                    assert!(bin.gap().abs() < 0.03, "{method:?} {truth:?}: {bin:?}");
                 }
             }
         }
@@ -123,18 +124,21 @@ fn scores_that_say_much_are_followed_in_every_decile() {
 
 #[test]
 fn labels_that_overlap_are_weaker_evidence() {
-    // 3,000 rows that are 250 independent ones: their hits are luck more often than they look.
-    let mut fooled = [0, 0];
-    for seed in 0..60 {
-        let (raw, outcomes) = market(seed, 3000, 1.0, [0.0, 0.0], 12);
-        for (count, horizon) in fooled.iter_mut().zip([1, 12]) {
+    // 4,800 rows that are 100 independent ones: their hits are luck more often than they look.
+    let (horizon, n) = (48, 4800);
+    let mut kept = [0, 0];
+    let mut furthest = [0.0, 0.0];
+    for seed in 0..200 {
+        let (raw, outcomes) = market(seed, n, 1.0, [0.0, 0.0], horizon);
+        for (i, horizon) in [1, horizon].into_iter().enumerate() {
             let params = ProbabilityCalibrationParams::default();
             let fitted = params.fit(&raw, &outcomes, horizon).unwrap();
-            let worst = [0.1, 0.9].map(|p| (fitted.probability(p) - 0.5).abs());
-            *count += usize::from(worst[0].max(worst[1]) > 0.05);
+            kept[i] += usize::from(fitted.kept() > 0.0);
+            furthest[i] += (fitted.probability(0.88) - 0.5).abs() / 200.0;
         }
     }
-    assert!(fooled[1] <= 10 && fooled[1] < fooled[0], "{fooled:?}");
+    assert!(kept[1] < 20 && kept[0] > 2 * kept[1], "{kept:?}");
+    assert!(furthest[1] < 0.04 && furthest[0] > 1.5 * furthest[1], "{furthest:?}");
     // The extremes that may be told follow the number of independent pairs.
     let raw: Vec<f64> = (0..600).map(|t| f64::from(t % 2)).collect();
     for method in METHODS {
