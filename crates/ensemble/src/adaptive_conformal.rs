@@ -285,8 +285,9 @@ impl AdaptiveConformal {
         Ok(Issued { band: [lower.min(upper), lower.max(upper)], scale, bounds })
     }
 
-    /// Learns from the label of an interval issued earlier; says whether the label is inside, bounds
-    /// included, `None` where the interval came before there were enough scores.
+    /// Learns from the label of an interval that this state issued earlier, in the order of issue;
+    /// says whether the label is inside, bounds included, `None` where the interval came before
+    /// there were enough scores.
     ///
     /// # Errors
     /// - [`Error::NonFinite`] when the label is not finite, or too far away for a finite score.

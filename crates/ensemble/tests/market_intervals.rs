@@ -1,4 +1,4 @@
-//! Coverage of intervals around the naive forecast of real candles.
+//! Intervals around the naive forecast of real candles, and probabilities of their direction.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -7,7 +7,10 @@ use std::fs::File;
 use std::path::Path;
 
 use flate2::read::GzDecoder;
-use forecastle_ensemble::{AdaptiveConformalParams, IntervalScore, Sides, StepSize};
+use forecastle_ensemble::{
+    AdaptiveConformalParams, ConformalParams, IntervalScore, ProbabilityCalibrationParams, Sides,
+    StepSize, reliability_table,
+};
 
 const MARKETS: [&str; 4] =
     ["binance_BTCUSDT_1h", "binance_ETHUSDT_1h", "binance_EURUSDT_1h", "stockindicators_SPX_1d"];
@@ -87,4 +90,70 @@ fn intervals_of_four_markets_cover_what_they_promise_at_every_horizon() {
             }
         }
     }
+}
+
+/// What a forecast that claims `share` of the last move to go on (or, below 0, to turn) says of its
+/// own sign, raw and calibrated on pairs known at the time, and what happened; refitted every 250
+/// bars, judged from bar 2,000 on.
+fn directions(
+    logs: &[f64],
+    scales: &[f64],
+    horizon: usize,
+    share: f64,
+) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+    let forecast = |t: usize| share * (logs[t] - logs[t - horizon]);
+    let label = |t: usize| logs[t + horizon] - logs[t];
+    let outcome = |t: usize| 0.5 + 0.5 * (forecast(t) * label(t) / forecast(t).abs()).signum();
+    let tie = |t: usize| forecast(t) == 0.0 || label(t) == 0.0;
+    let (mut raw, mut calibrated, mut happened) = (Vec::new(), Vec::new(), Vec::new());
+    let mut pairs: (Vec<f64>, Vec<f64>) = (Vec::new(), Vec::new());
+    for start in (500..logs.len() - horizon).step_by(250) {
+        let known: Vec<usize> = (horizon..=start - horizon).collect();
+        let errors: Vec<f64> = known.iter().map(|&t| label(t) - forecast(t)).collect();
+        let sizes: Vec<f64> = known.iter().map(|&t| scales[t]).collect();
+        let split = ConformalParams::default().fit_scaled(&errors, &sizes).unwrap();
+        let end = (start + 250).min(logs.len() - horizon);
+        let rows: Vec<usize> = (start..end).filter(|&t| !tie(t)).collect();
+        let told: Vec<f64> =
+            rows.iter().map(|&t| split.sign_probability_scaled(forecast(t), scales[t])).collect();
+        if start >= 2000 {
+            let n = pairs.0.len() - horizon;
+            let params = ProbabilityCalibrationParams::default();
+            let fitted = params.fit(&pairs.0[..n], &pairs.1[..n], horizon).unwrap();
+            raw.extend(&told);
+            calibrated.extend(told.iter().map(|p| fitted.probability(*p)));
+            happened.extend(rows.iter().map(|&t| outcome(t)));
+        }
+        pairs.0.extend(told);
+        pairs.1.extend(rows.iter().map(|&t| outcome(t)));
+    }
+    (raw, calibrated, happened)
+}
+
+#[test]
+fn calibrated_probabilities_of_direction_hold_in_every_decile_where_raw_ones_do_not() {
+    let mut worst_raw = 0.0_f64;
+    for name in MARKETS {
+        let Some((logs, scales)) = market(name) else {
+            println!("skipped: ../shared/data/{name}.csv.gz is absent");
+            return;
+        };
+        for horizon in [1, 5, 12] {
+            for share in [-0.3, 0.3] {
+                let (raw, calibrated, happened) = directions(&logs, &scales, horizon, share);
+                for bin in reliability_table(&calibrated, &happened, 10).unwrap() {
+                    println!("{name}, horizon {horizon}, {share}: {bin:?}");
+                    let context = format!("{name}, horizon {horizon}, {share}: {bin:?}");
+                    // 4 points, or what luck does to a truth of one half told right: 250 rows have
+                    // a standard error of 3.2 points, overlapping ones `horizon` times its square.
+                    let luck = 2.5 * (0.25 * horizon as f64 / bin.n as f64).sqrt();
+                    assert!(bin.gap().abs() < luck.max(0.04), "{context}");
+                }
+                let table = reliability_table(&raw, &happened, 10).unwrap();
+                let gaps = table.iter().filter(|bin| bin.n >= 200).map(|bin| bin.gap().abs());
+                worst_raw = gaps.fold(worst_raw, f64::max);
+            }
+        }
+    }
+    assert!(worst_raw > 0.1, "{worst_raw}");
 }
