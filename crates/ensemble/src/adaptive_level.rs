@@ -17,7 +17,7 @@ pub enum StepSize {
     /// with the scores so far.
     Fixed(f64),
     /// Eight steps from 0.001 to 0.128, weighted by how well each did lately: dynamically-tuned
-    /// adaptive conformal inference (DtACI).
+    /// adaptive conformal inference (`DtACI`).
     Aggregated,
 }
 

@@ -10,7 +10,7 @@ use crate::conformal::{ConformalParams, Sides};
 /// `max(lower − y, y − upper)`. The band is widened, or narrowed, by the `⌈(n + 1)(1 − α)⌉`-th
 /// smallest score, so that exchangeable rows fall inside with a probability of at least `coverage`,
 /// however bad the quantile forecasts are; on two sides, each bound has its own scores and half of
-/// the misses. For rows that are not exchangeable,
+/// the misses (a band so wide that it shrinks to a point then covers more than it promises). For rows that are not exchangeable,
 /// [`AdaptiveConformal::issue_band`](crate::AdaptiveConformal::issue_band) does the same with a
 /// level that adapts.
 ///
@@ -34,8 +34,8 @@ use crate::conformal::{ConformalParams, Sides};
 /// ```
 ///
 /// # References
-/// - Y. Romano, E. Patterson, E. Candès, *Conformalized Quantile Regression*, NeurIPS 32, 2019,
-///   doi:10.48550/arXiv.1905.03222.
+/// - Y. Romano, E. Patterson, E. Candès, *Conformalized Quantile Regression*, Advances in Neural
+///   Information Processing Systems 32, 2019, doi:10.48550/arXiv.1905.03222.
 /// - V. Chernozhukov, I. Fernández-Val, A. Galichon, *Quantile and Probability Curves Without
 ///   Crossing*, Econometrica 78, 2010, doi:10.3982/ECTA7880.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -48,7 +48,7 @@ impl Sigmoid {
             }
             let determinant = h00 * h11 - h01 * h01;
             // Scores that do not differ have no slope.
-            if !(determinant > 1e-12 * h00 * h11) {
+            if determinant <= 1e-12 * h00 * h11 {
                 break;
             }
             let step0 = (h11 * g0 - h01 * g1) / determinant;

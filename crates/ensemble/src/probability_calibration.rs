@@ -68,8 +68,8 @@ pub enum CalibrationMethod {
 /// # References
 /// - D. R. Cox, *Two further applications of a model for binary regression*, Biometrika 45, 1958,
 ///   doi:10.1093/biomet/45.3-4.562.
-/// - J. C. Platt, *Probabilistic Outputs for Support Vector Machines*, Advances in Large Margin
-///   Classifiers, 1999, doi:10.7551/mitpress/1113.003.0008.
+/// - J. C. Platt, *Probabilities for SV Machines*, Advances in Large Margin Classifiers, 2000,
+///   doi:10.7551/mitpress/1113.003.0008.
 /// - B. Zadrozny, C. Elkan, *Transforming Classifier Scores into Accurate Multiclass Probability
 ///   Estimates*, KDD 2002, doi:10.1145/775047.775151.
 /// - V. Vovk, I. Petej, *Venn-Abers Predictors*, UAI 2014, doi:10.48550/arXiv.1211.0025.

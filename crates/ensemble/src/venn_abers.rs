@@ -4,9 +4,11 @@ use crate::isotonic::Groups;
 
 /// Isotonic regressions with one more row, of either outcome (inductive Venn-Abers).
 ///
-/// Vovk, Petej, *Venn-Abers Predictors*, UAI 2014, doi:10.48550/arXiv.1211.0025; Vovk, Petej,
-/// Fedorova, *Large-scale probabilistic predictors with and without guarantees of validity*,
-/// NeurIPS 28, 2015, doi:10.48550/arXiv.1511.00213.
+/// # References
+/// - V. Vovk, I. Petej, *Venn-Abers Predictors*, UAI 2014, doi:10.48550/arXiv.1211.0025.
+/// - V. Vovk, I. Petej, V. Fedorova, *Large-scale probabilistic predictors with and without
+///   guarantees of validity*, Advances in Neural Information Processing Systems 28, 2015,
+///   doi:10.48550/arXiv.1511.00213.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct VennAbers {
     raw: Vec<f64>,
