@@ -6,6 +6,7 @@ mod error_drift;
 mod novelty;
 mod page_hinkley;
 mod population_stability;
+mod stability_stream;
 mod verdict;
 
 pub use adwin::{Adwin, AdwinParams};
@@ -16,4 +17,5 @@ pub use page_hinkley::{DriftDirection, PageHinkley, PageHinkleyParams};
 pub use population_stability::{
     ColumnStability, PopulationStability, PopulationStabilityParams, StabilityReading,
 };
+pub use stability_stream::StabilityStream;
 pub use verdict::GuardVerdict;

@@ -92,7 +92,7 @@ pub use guard::{
     Adwin, AdwinParams, ColumnStability, DriftDirection, ErrorDrift, ErrorDriftParams,
     GuardVerdict, Novelty, NoveltyParams, NoveltyReading, PageHinkley, PageHinkleyParams,
     PopulationStability, PopulationStabilityParams, ShrunkCovariance, StabilityReading,
-    ledoit_wolf,
+    StabilityStream, ledoit_wolf,
 };
 pub use ic_stability::{IcStability, IcStabilityParams, ic_stability};
 pub use judged_rows::JudgedRows;

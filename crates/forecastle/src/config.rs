@@ -10,7 +10,7 @@ use forecastle_models_tree::{BoostingEngine, BoostingParams};
 use forecastle_signals::{RuleParams, RuleWeights};
 use serde::{Deserialize, Serialize};
 
-use crate::NeuralEngine;
+use crate::{GuardConfig, NeuralEngine};
 
 /// Names a model that can join the ensemble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -185,7 +185,7 @@ impl Default for StackingConfig {
 /// | `threads` | all cores | worker threads; never changes a number |
 /// | `boosting_engine` | `auto` | XGBoost where it is installed, else ours; or `pure_rust`, `xgboost` |
 /// | `neural_engine` | `pure_rust` | what GRU and Transformer compute with |
-/// | `rules`, `stacking`, `ridge`, `boosting`, `kalman`, `gru`, `transformer`, `autoencoder` | | settings of the parts |
+/// | `rules`, `stacking`, `ridge`, `boosting`, `kalman`, `gru`, `transformer`, `autoencoder`, `guards` | | settings of the parts |
 ///
 /// ```
 /// use forecastle::PipelineConfig;
@@ -236,6 +236,8 @@ pub struct PipelineConfig {
     pub transformer: TransformerParams,
     /// Autoencoder in front of `autoencoder_boosting`, whose trees are set by `boosting`.
     pub autoencoder: AutoencoderParams,
+    /// What holds a signal whatever the rules say.
+    pub guards: GuardConfig,
 }
 
 impl Default for PipelineConfig {
@@ -257,6 +259,7 @@ impl Default for PipelineConfig {
             gru: GruParams::default(),
             transformer: TransformerParams::default(),
             autoencoder: AutoencoderParams::default(),
+            guards: GuardConfig::default(),
         }
     }
 }

@@ -66,12 +66,15 @@ impl FittedPipeline {
         self.check_market(candles)?;
         let structure = self.pipeline.structure().clone();
         let indicators = structure.indicators(candles.view())?;
-        let forecasts = match &self.learned {
+        let (forecasts, guards) = match &self.learned {
             Some(learned) => self.pipeline.install(|| self.forecasts(candles, learned))?,
-            None => Vec::new(),
+            None => Default::default(),
         };
-        let run = self.run_info(candles);
-        Ok(Report { run, candles: candles.clone(), structure, indicators, forecasts })
+        let mut run = self.run_info(candles);
+        if let Some(reason) = guards.last().and_then(Option::as_ref) {
+            run.warnings.push(format!("the last signal is held: {reason}"));
+        }
+        Ok(Report { run, candles: candles.clone(), structure, indicators, forecasts, guards })
     }
 
     fn check_market(&self, candles: &CandleSeries) -> Result<()> {
@@ -97,7 +100,12 @@ impl FittedPipeline {
         Ok(self.pipeline.inputs(candles.view())?.features)
     }
 
-    fn forecasts(&self, candles: &CandleSeries, learned: &Learned) -> Result<Vec<ForecastRow>> {
+    /// The forecast of every row, and why its signal is held.
+    fn forecasts(
+        &self,
+        candles: &CandleSeries,
+        learned: &Learned,
+    ) -> Result<(Vec<ForecastRow>, Vec<Option<String>>)> {
         let view = candles.view();
         let config = self.config();
         let Learned { stacking, quantiles, memory } = learned;
@@ -106,17 +114,19 @@ impl FittedPipeline {
             None => 0,
         };
         let mut rows = vec![ForecastRow::default(); view.len()];
-        let past = rows.iter_mut().zip(view.open_time()).zip(view.close());
-        for ((row, time), close) in past.take(live) {
+        let mut holds: Vec<Option<String>> = vec![None; view.len()];
+        let past = rows.iter_mut().zip(&mut holds).zip(view.open_time()).zip(view.close());
+        for (((row, hold), time), close) in past.take(live) {
             let found = memory.history.binary_search_by_key(time, |past| past.open_time);
             let known = found.ok().and_then(|i| memory.history.get(i));
             // Another close at that time is another history: nothing was forecast of it.
             if let Some(known) = known.filter(|past| past.close == *close) {
                 *row = known.forecast;
+                hold.clone_from(&known.guard);
             }
         }
         if live == view.len() {
-            return Ok(rows);
+            return Ok((rows, holds));
         }
         let inputs = self.pipeline.inputs(view)?;
         let volatility = self.pipeline.volatility(view)?;
@@ -124,14 +134,16 @@ impl FittedPipeline {
         let bases = stacking.predict_bases(&tables)?;
         let quantiles = quantiles.as_ref().map(|q| q.predict(&inputs.features)).transpose()?;
         let predictions = Predictions { ensemble: stacking.combine(&bases)?, bases, quantiles };
-        let mut judge = memory.judge.clone();
+        let (mut judge, mut guards) = (memory.judge.clone(), memory.guards.clone());
         judge.resume(live.checked_sub(1).and_then(|t| view.open_time().get(t)).copied());
-        for (t, row) in rows.iter_mut().enumerate().skip(live) {
+        for (t, (row, hold)) in rows.iter_mut().zip(&mut holds).enumerate().skip(live) {
             let bar = (view.open_time()[t], view.close()[t], volatility[t]);
-            let (forecast, ..) = judged(config, &mut judge, &predictions, t, bar)?;
+            let (forecast, _, outcome) = judged(config, &mut judge, &predictions, t, bar)?;
             *row = forecast;
+            let error = outcome.and_then(|outcome| outcome.error);
+            *hold = guards.step(&inputs.features, t, error)?;
         }
-        Ok(rows)
+        Ok((rows, holds))
     }
 
     fn run_info(&self, candles: &CandleSeries) -> RunInfo {
@@ -146,6 +158,12 @@ impl FittedPipeline {
                 skipped.push(SkippedModel { model: column.into(), reason: "not asked for".into() });
             }
         }
+        let missing = learned.map(|l| l.memory.missing_guards.as_slice()).unwrap_or_default();
+        skipped.extend(
+            missing
+                .iter()
+                .map(|reason| SkippedModel { model: "guard".into(), reason: reason.clone() }),
+        );
         let mut info = RunInfo {
             version: env!("CARGO_PKG_VERSION"),
             symbol: candles.symbol().clone(),

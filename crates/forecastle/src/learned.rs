@@ -1,9 +1,10 @@
-use forecastle_core::{CandleSeries, Error, Result, Timestamp};
+use forecastle_core::{CandleSeries, Error, FeatureTable, Result, Rows, Timestamp};
 use forecastle_ensemble::{MetaModel, Stacking};
 use forecastle_evaluation::{ReliabilityParams, ReliabilityTable};
 use ndarray::{Array1, Array2, ArrayRef1};
 use serde::{Deserialize, Serialize};
 
+use crate::guards::Guards;
 use crate::judge::{Bar, Judge, Judgement, Outcome};
 use crate::quantiles::QuantileBand;
 use crate::skill::summaries;
@@ -22,18 +23,22 @@ pub(crate) struct Learned {
 pub(crate) struct Memory {
     /// Forecasts of past rows, each by models that knew nothing after it; increasing times.
     pub(crate) history: Vec<PastRow>,
-    /// As it stood before the last bar of the fit.
+    /// As they stood before the last bar of the fit.
     pub(crate) judge: Judge,
+    pub(crate) guards: Guards,
+    /// Guards that had too little to learn from.
+    pub(crate) missing_guards: Vec<String>,
     pub(crate) track_record: TrackRecord,
     pub(crate) models: Vec<ModelSummary>,
 }
 
 /// A forecast as it stood when its bar closed.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct PastRow {
     pub(crate) open_time: Timestamp,
     pub(crate) close: f64,
     pub(crate) forecast: ForecastRow,
+    pub(crate) guard: Option<String>,
 }
 
 /// How intervals and confidence did on rows that they had not seen.
@@ -65,62 +70,107 @@ impl Predictions {
     }
 }
 
+/// What is known of the candles of a fit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub(crate) candles: &'a CandleSeries,
+    pub(crate) features: &'a FeatureTable,
+    /// ATR over close.
+    pub(crate) volatility: &'a [f64],
+}
+
 impl Learned {
     /// - `quantiles`: the models and their out-of-fold bounds, `(n_bars, 2)`
+    /// - `labelled`: the rows that the models were fitted on
     pub(crate) fn new(
         config: &PipelineConfig,
-        candles: &CandleSeries,
+        known: &Known<'_>,
         stacking: Stacking,
         quantiles: Option<(QuantileBand, Array2<f64>)>,
         targets: &ArrayRef1<f64>,
-        volatility: &[f64],
+        labelled: &Rows,
     ) -> Result<Self> {
         let (quantiles, bounds) = quantiles.unzip();
         let meta = stacking.meta();
         let models = summaries(config, meta, targets)?;
-        let (history, judge, track_record) = past(config, candles, meta, bounds, volatility)?;
-        let memory = Memory { history, judge, track_record, models };
+        let past = past(config, known, meta, bounds)?;
+        let last = known.candles.len().saturating_sub(1);
+        let (guards, missing_guards) = past.guards(config, known, labelled, last)?;
+        let Past { history, judge, record, .. } = past;
+        let track_record = record.finish(config)?;
+        let memory = Memory { history, judge, guards, missing_guards, track_record, models };
         Ok(Self { stacking, quantiles, memory })
     }
 }
 
+/// The out-of-fold rows, walked in time order.
+#[derive(Debug)]
+struct Past {
+    history: Vec<PastRow>,
+    judge: Judge,
+    record: Recorder,
+    /// Sizes of the ensemble's errors, as they became known.
+    errors: Vec<f64>,
+}
+
+impl Past {
+    /// Guards of models that learnt from the training rows, ready for the row at `first`.
+    fn guards(
+        &self,
+        config: &PipelineConfig,
+        known: &Known<'_>,
+        training: &Rows,
+        first: usize,
+    ) -> Result<(Guards, Vec<String>)> {
+        let recent = first.saturating_sub(config.guards.stability.window)..first;
+        Guards::fit(&config.guards, known.features, training, recent, &self.errors)
+    }
+}
+
 /// What the ensemble would have said of every out-of-fold row but the last bar, with the models,
-/// weights and errors known at its close; how that did; and the judge, ready for the last bar, which
-/// belongs to the models that have learnt from everything.
+/// weights, errors and guards known at its close; how that did; and the judge, ready for the last bar,
+/// which belongs to the models that have learnt from everything.
 fn past(
     config: &PipelineConfig,
-    candles: &CandleSeries,
+    known: &Known<'_>,
     meta: &MetaModel,
     quantiles: Option<Array2<f64>>,
-    volatility: &[f64],
-) -> Result<(Vec<PastRow>, Judge, TrackRecord)> {
-    let view = candles.view();
+) -> Result<Past> {
+    let view = known.candles.view();
     let table = meta.out_of_fold();
     let predictions = Predictions {
         bases: table.predictions().to_owned(),
         ensemble: meta.sequential(),
         quantiles,
     };
-    let rows = table.rows();
-    let mut judge = Judge::new(config)?;
-    volatility.iter().take(rows.start).for_each(|v| judge.watch(*v));
-    let mut history = Vec::with_capacity(rows.len());
-    let mut record = Recorder::default();
-    let bars = view.open_time().iter().zip(view.close()).zip(volatility).enumerate();
-    let last = view.len().saturating_sub(1);
-    for (t, ((&open_time, &close), &volatility)) in
-        bars.take(rows.end.min(last)).skip(rows.start)
-    {
-        let (forecast, judgement, outcome) =
-            judged(config, &mut judge, &predictions, t, (open_time, close, volatility))?;
-        record.take(judgement, outcome);
-        history.push(PastRow { open_time, close, forecast });
-    }
-    if rows.end > view.len() {
+    if table.rows().end > view.len() {
         let expected = format!("rows below {}", view.len());
-        return Err(Error::shape("folds", expected, rows.end.to_string()));
+        return Err(Error::shape("folds", expected, table.rows().end.to_string()));
     }
-    Ok((history, judge, record.finish(config)?))
+    let mut past = Past {
+        history: Vec::with_capacity(table.rows().len()),
+        judge: Judge::new(config)?,
+        record: Recorder::default(),
+        errors: Vec::new(),
+    };
+    known.volatility.iter().take(table.rows().start).for_each(|v| past.judge.watch(*v));
+    let bars = view.open_time().iter().zip(view.close()).zip(known.volatility).enumerate();
+    let last = view.len().saturating_sub(1);
+    for fold in table.folds() {
+        let (mut guards, _) = past.guards(config, known, &fold.train, fold.test.start)?;
+        let block = bars.clone().take(fold.test.end.min(last)).skip(fold.test.start);
+        for (t, ((&open_time, &close), &volatility)) in block {
+            let bar = (open_time, close, volatility);
+            let (forecast, judgement, outcome) =
+                judged(config, &mut past.judge, &predictions, t, bar)?;
+            let error = outcome.and_then(|outcome| outcome.error);
+            past.errors.extend(error);
+            past.record.take(judgement, outcome);
+            let guard = guards.step(known.features, t, error)?;
+            past.history.push(PastRow { open_time, close, forecast, guard });
+        }
+    }
+    Ok(past)
 }
 
 /// A row's forecast, judged as its bar closes.

@@ -32,6 +32,7 @@ mod config;
 mod csv_table;
 mod explain;
 mod fitted;
+mod guards;
 mod judge;
 mod learned;
 mod models;
@@ -54,6 +55,7 @@ pub use config::{IntervalMethod, ModelKind, PipelineConfig, RuleConfig, Stacking
 pub use csv_table::write_csv;
 pub use fitted::FittedPipeline;
 pub use forecastle_core::{Direction, Error, Regime, Result, Signal};
+pub use guards::GuardConfig;
 pub use neural_engine::NeuralEngine;
 pub use pipeline::{Pipeline, PipelineBuilder};
 pub use report::{IntervalSummary, Report, RowSelection, RunInfo, SkippedModel};

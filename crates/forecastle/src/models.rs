@@ -14,8 +14,10 @@ use crate::{ModelKind, NeuralEngine, PipelineConfig};
 /// The tables that models read, over the same bars.
 #[derive(Debug)]
 pub(crate) struct Inputs {
-    /// Scale-free features, led by the log close when the target is the price.
+    /// Scale-free features.
     pub(crate) features: FeatureTable,
+    /// The same led by the log close, where the target is the price.
+    pub(crate) priced: Option<FeatureTable>,
     /// The log close alone.
     pub(crate) log_close: FeatureTable,
 }
@@ -25,7 +27,7 @@ impl Inputs {
     pub(crate) fn of(&self, kind: ModelKind) -> &FeatureTable {
         match kind {
             ModelKind::Kalman => &self.log_close,
-            _ => &self.features,
+            _ => self.priced.as_ref().unwrap_or(&self.features),
         }
     }
 }

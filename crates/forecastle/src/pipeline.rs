@@ -11,7 +11,7 @@ use ndarray::Array1;
 
 use crate::fitted::FittedPipeline;
 use crate::judge::scales;
-use crate::learned::Learned;
+use crate::learned::{Known, Learned};
 use crate::models::Inputs;
 use crate::quantiles::QuantileBand;
 use crate::skill::ENSEMBLE;
@@ -158,7 +158,8 @@ impl Pipeline {
             )?),
             IntervalMethod::Adaptive | IntervalMethod::Split => None,
         };
-        Learned::new(&self.config, candles, stacking, quantiles, &targets, &volatility)
+        let known = Known { candles, features: &inputs.features, volatility: &volatility };
+        Learned::new(&self.config, &known, stacking, quantiles, &targets, &labelled)
     }
 
     fn folds(&self) -> WalkForward {
@@ -198,11 +199,11 @@ impl Pipeline {
     pub(crate) fn inputs(&self, candles: CandleView<'_>) -> Result<Inputs> {
         let log_close = LogClose::new().transform(candles)?;
         let features = self.features.transform(candles)?;
-        let features = match self.config.target {
-            Target::LogReturn => features,
-            Target::Price => leading(&log_close, &features)?,
+        let priced = match self.config.target {
+            Target::LogReturn => None,
+            Target::Price => Some(leading(&log_close, &features)?),
         };
-        Ok(Inputs { features, log_close })
+        Ok(Inputs { features, priced, log_close })
     }
 
     /// ATR over close, the scale of a row's errors.

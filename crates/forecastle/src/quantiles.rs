@@ -31,16 +31,16 @@ impl QuantileBand {
     ) -> Result<(Self, Array2<f64>)> {
         let miss = 1.0 - config.stacking.interval_level;
         let seed = config.seed.wrapping_add(config.boosting.seed);
-        let of = |alpha: f64| BoostingParams {
-            loss: Loss::Quantile { alpha },
-            seed,
-            ..config.boosting
-        };
+        let of =
+            |alpha: f64| BoostingParams { loss: Loss::Quantile { alpha }, seed, ..config.boosting };
         let params = [of(0.5 * miss), of(1.0 - 0.5 * miss)];
         let targets: Array1<f64> = targets.iter().zip(scales).map(|(y, scale)| y / scale).collect();
         let models: [&dyn DynFit; 2] = [&params[0], &params[1]];
-        let bases = [("lower", models[0]), ("upper", models[1])]
-            .map(|(name, model)| Base { name, model, table: features });
+        let bases = [("lower", models[0]), ("upper", models[1])].map(|(name, model)| Base {
+            name,
+            model,
+            table: features,
+        });
         let (blocks, bounds) = rayon::join(
             || out_of_fold(&bases, &targets, labelled, folds, progress),
             || -> Result<[Boosting; 2]> {

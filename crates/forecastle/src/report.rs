@@ -149,6 +149,8 @@ pub struct Report {
     pub(crate) indicators: FeatureTable,
     /// As long as the candles, or empty when nothing was learnt.
     pub(crate) forecasts: Vec<ForecastRow>,
+    /// Why a row's signal is held; as long as the forecasts.
+    pub(crate) guards: Vec<Option<String>>,
 }
 
 impl Report {
@@ -188,9 +190,10 @@ impl Report {
         for (to, from) in indicators.iter_mut().zip(self.indicators.values().row(index)) {
             *to = *from;
         }
-        let structure = self.structure.row(candle, indicators);
+        let guard = self.guards.get(index).cloned().flatten();
+        let structure = self.structure.row(candle, indicators, guard.is_some());
         let forecast = self.forecasts.get(index).copied().unwrap_or_default();
-        Some(TableRow { structure, guard: None, forecast })
+        Some(TableRow { structure, guard, forecast })
     }
 
     /// The last row: "the forecast".

@@ -143,10 +143,10 @@ fn signal(row: &TableRow) -> String {
     let valid = |flag: bool| if flag { "valid" } else { "not valid" };
     let trades = rules.signal != Signal::Hold;
     let mut text = format!("\nSIGNAL {}", rules.signal);
-    let _ = if trades {
-        writeln!(text, ", confidence {:.2}", rules.rule_confidence)
-    } else {
-        writeln!(text, ": the rules do nothing here")
+    let _ = match &row.guard {
+        Some(reason) => writeln!(text, ": held by a guard, {reason}"),
+        None if trades => writeln!(text, ", confidence {:.2}", rules.rule_confidence),
+        None => writeln!(text, ": the rules do nothing here"),
     };
     let note = |level: Option<f64>, flag: bool| match level {
         Some(level) if trades => format!("{} ({})", number(level), valid(flag)),
@@ -188,12 +188,13 @@ fn forecast(run: &RunInfo, row: &TableRow) -> String {
         {
             let _ = write!(
                 text,
-                ", {:.0} % interval {} to {} (realised coverage {:.1} % on {} rows)",
+                ", {:.0} % interval {} to {} (realised coverage {:.1} % on {} rows, mean width {:.2} %)",
                 100.0 * interval.level,
                 number(lower),
                 number(upper),
                 100.0 * interval.realised_coverage,
                 interval.n,
+                100.0 * interval.mean_width,
             );
         }
         if let Some(confidence) = ensemble_confidence {

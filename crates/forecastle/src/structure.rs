@@ -64,9 +64,9 @@ impl MarketStructure {
         MarketStructureStream { indicators: self.indicators.stream(), rules: self.rules }
     }
 
-    /// One row from its candle and indicators.
-    pub(crate) fn row(&self, candle: Candle, indicators: [f64; N]) -> StructureRow {
-        evaluate(&self.rules, candle, indicators)
+    /// One row from its candle and indicators; `held`: HOLD whatever the rules say.
+    pub(crate) fn row(&self, candle: Candle, indicators: [f64; N], held: bool) -> StructureRow {
+        evaluate(&self.rules, candle, indicators, held)
     }
 }
 
@@ -82,11 +82,11 @@ impl MarketStructureStream {
     pub fn update(&mut self, candle: &Candle) -> StructureRow {
         let mut indicators = [f64::NAN; N];
         self.indicators.update(candle, &mut indicators);
-        evaluate(&self.rules, *candle, indicators)
+        evaluate(&self.rules, *candle, indicators, false)
     }
 }
 
-fn evaluate(rules: &Rules, candle: Candle, indicators: [f64; N]) -> StructureRow {
+fn evaluate(rules: &Rules, candle: Candle, indicators: [f64; N], held: bool) -> StructureRow {
     let value = |indicator: Indicator| indicators[indicator.index()];
     let (vwap, z) = (value(Indicator::Vwap), value(Indicator::VwapZ));
     let state = MarketState::new(candle.close(), vwap, z);
@@ -104,7 +104,7 @@ fn evaluate(rules: &Rules, candle: Candle, indicators: [f64; N]) -> StructureRow
         strength: state.map_or(f64::NAN, |s| s.strength),
         direction: state.map(|s| s.direction),
     };
-    let output = rules.evaluate(&inputs);
+    let output = if held { rules.hold(&inputs) } else { rules.evaluate(&inputs) };
     let forecast_text = ForecastText::new(&inputs, &output, rules.params().horizon).to_string();
     StructureRow { candle, indicators, state, rules: output, forecast_text }
 }

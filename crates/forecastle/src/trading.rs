@@ -89,7 +89,8 @@ impl TradingParams {
             _ if row.guard.is_some() => Decision::KEEP,
             Strategy::Ensemble | Strategy::Model(_) => {
                 let close = row.structure.candle.close();
-                let share = forecast(row, strategy.as_str()).map_or(0.0, |price| price / close - 1.0);
+                let share =
+                    forecast(row, strategy.as_str()).map_or(0.0, |price| price / close - 1.0);
                 if share > least_move {
                     Decision::long().with_max_bars(horizon)
                 } else if share < -least_move {

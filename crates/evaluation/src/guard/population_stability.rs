@@ -2,8 +2,8 @@ use forecastle_core::{Error, FeatureTable, Result, Rows};
 use ndarray::{ArrayRef2, ArrayView1};
 use serde::{Deserialize, Serialize};
 
-use super::GuardVerdict;
 use super::novelty::selected;
+use super::{GuardVerdict, StabilityStream};
 
 /// Blocks of training rows overlap by three quarters.
 const BLOCKS_A_WINDOW: usize = 4;
@@ -212,14 +212,9 @@ pub struct ColumnStability {
 }
 
 impl ColumnStability {
-    /// The index in units of the threshold; 0 without one.
-    fn ratio(&self) -> f64 {
-        self.index.map_or(0.0, |index| index / self.threshold)
-    }
-
     /// Whether the column has drifted.
     pub fn beyond(&self) -> bool {
-        self.ratio() > 1.0
+        ratio(self.index, self.threshold) > 1.0
     }
 }
 
@@ -229,6 +224,36 @@ impl ColumnStability {
 pub struct StabilityReading {
     /// A column each, in the table's order.
     pub columns: Vec<ColumnStability>,
+}
+
+impl StabilityReading {
+    /// Judges by the column that drifted most.
+    pub fn verdict(&self) -> GuardVerdict {
+        judge(self.columns.iter().map(|c| (c.column.as_str(), c.index, c.threshold)))
+    }
+}
+
+/// The verdict on columns: name, index, threshold.
+fn judge<'a>(columns: impl Iterator<Item = (&'a str, Option<f64>, f64)>) -> GuardVerdict {
+    let (mut worst, mut beyond) = (None, 0_usize);
+    for (column, index, threshold) in columns {
+        let ratio = ratio(index, threshold);
+        beyond += usize::from(ratio > 1.0);
+        if worst.is_none_or(|(_, highest, ..)| ratio >= highest) {
+            worst = Some((column, ratio, index.unwrap_or(0.0), threshold));
+        }
+    }
+    let (column, ratio, score, threshold) = worst.unwrap_or(("", 0.0, 0.0, 1.0));
+    GuardVerdict::new(score, threshold, ratio > 1.0, || {
+        let others = beyond.saturating_sub(1);
+        let more = if others > 0 { format!(" and {others} more") } else { String::new() };
+        format!("drift PSI {score:.2} > {threshold:.2}: {column}{more}")
+    })
+}
+
+/// The index in units of the threshold; 0 without one.
+fn ratio(index: Option<f64>, threshold: f64) -> f64 {
+    index.map_or(0.0, |index| index / threshold)
 }
 
 impl PopulationStability {
@@ -251,17 +276,11 @@ impl PopulationStability {
         if n < self.window {
             return Err(Error::not_enough_data("population stability", self.window, n));
         }
-        let columns = self.columns.iter().zip(records.columns()).map(|(column, values)| {
+        let counts = self.columns.iter().zip(records.columns()).map(|(column, values)| {
             let latest = values.iter().skip(n - self.window).copied();
-            let counts = count(&column.edges, latest.filter(|v| v.is_finite()));
-            let complete = counts.iter().sum::<u64>() as usize > self.window / 2;
-            ColumnStability {
-                column: column.name.clone(),
-                index: complete.then(|| index(&column.counts, &counts)),
-                threshold: column.threshold,
-            }
+            count(&column.edges, latest.filter(|v| v.is_finite()))
         });
-        Ok(StabilityReading { columns: columns.collect() })
+        Ok(self.reading(&counts.collect::<Vec<_>>()))
     }
 
     /// Judges the last `window` rows of the records by the column that drifted most.
@@ -269,18 +288,51 @@ impl PopulationStability {
     /// # Errors
     /// As [`measure`](Self::measure).
     pub fn verdict(&self, records: &ArrayRef2<f64>) -> Result<GuardVerdict> {
-        let reading = self.measure(records)?;
-        let worst = reading.columns.iter().max_by(|a, b| a.ratio().total_cmp(&b.ratio()));
-        let Some(worst) = worst else {
-            return Ok(GuardVerdict::new(0.0, 1.0, false, String::new));
-        };
-        let (score, threshold) = (worst.index.unwrap_or(0.0), worst.threshold);
-        Ok(GuardVerdict::new(score, threshold, worst.beyond(), || {
-            let others = reading.columns.iter().filter(|c| c.beyond()).count() - 1;
-            let more = if others > 0 { format!(" and {others} more") } else { String::new() };
-            let threshold = format!("{threshold:.2}");
-            format!("drift PSI {score:.2} > {threshold}: {}{more}", worst.column)
+        Ok(self.measure(records)?.verdict())
+    }
+
+    /// Judges row by row, without going over the window again for each.
+    pub fn stream(self) -> StabilityStream {
+        StabilityStream::new(self)
+    }
+
+    /// Number of columns.
+    pub(super) fn width(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Number of bins of every column.
+    pub(super) fn bins(&self) -> impl Iterator<Item = usize> + '_ {
+        self.columns.iter().map(|column| column.counts.len())
+    }
+
+    /// The bin of a column's number; `None` for NaN and infinity.
+    pub(super) fn bin(&self, column: usize, value: f64) -> Option<usize> {
+        let edges = &self.columns.get(column)?.edges;
+        value.is_finite().then(|| edges.partition_point(|edge| *edge < value))
+    }
+
+    /// The indices of counts by column and bin.
+    pub(super) fn reading(&self, counts: &[Vec<u64>]) -> StabilityReading {
+        let columns = self.columns.iter().zip(counts).map(|(column, counts)| ColumnStability {
+            column: column.name.clone(),
+            index: self.index_of(column, counts),
+            threshold: column.threshold,
+        });
+        StabilityReading { columns: columns.collect() }
+    }
+
+    /// The verdict on counts by column and bin.
+    pub(super) fn verdict_on(&self, counts: &[Vec<u64>]) -> GuardVerdict {
+        judge(self.columns.iter().zip(counts).map(|(column, counts)| {
+            (column.name.as_str(), self.index_of(column, counts), column.threshold)
         }))
+    }
+
+    /// The index of a column's counts; `None` when half of its cells or more are missing.
+    fn index_of(&self, column: &Column, counts: &[u64]) -> Option<f64> {
+        let complete = counts.iter().sum::<u64>() as usize > self.window / 2;
+        complete.then(|| index(&column.counts, counts))
     }
 }
 

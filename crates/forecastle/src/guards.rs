@@ -1,0 +1,124 @@
+use std::ops::Range;
+
+use forecastle_core::{Error, FeatureTable, Result, Rows};
+use forecastle_evaluation::{
+    ErrorDrift, ErrorDriftParams, Novelty, NoveltyParams, PopulationStability,
+    PopulationStabilityParams, StabilityStream,
+};
+use ndarray::Array1;
+use serde::{Deserialize, Serialize};
+
+/// Sets the guards: beyond their thresholds the signal is HOLD, and the table says why.
+///
+/// A guard that has too few rows to learn from does not object; the report says which.
+///
+/// | Name | Default | Purpose |
+/// |---|---|---|
+/// | `enabled` | true | whether they hold signals |
+/// | `novelty` | [`NoveltyParams::default`] | distance of a row from the training rows |
+/// | `stability` | [`PopulationStabilityParams::default`] | drift of the features since training |
+/// | `errors` | [`ErrorDriftParams::default`] | growth of the ensemble's errors since training |
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GuardConfig {
+    /// Whether they hold signals.
+    pub enabled: bool,
+    /// Distance of a row from the training rows.
+    pub novelty: NoveltyParams,
+    /// Drift of the features since training.
+    pub stability: PopulationStabilityParams,
+    /// Growth of the ensemble's errors since training.
+    pub errors: ErrorDriftParams,
+}
+
+impl Default for GuardConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            novelty: NoveltyParams::default(),
+            stability: PopulationStabilityParams::default(),
+            errors: ErrorDriftParams::default(),
+        }
+    }
+}
+
+/// The guards of one fit; they go on from bar to bar.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Guards {
+    novelty: Option<Novelty>,
+    stability: Option<StabilityStream>,
+    errors: Option<ErrorDrift>,
+}
+
+impl Guards {
+    /// Learns from the training rows' features, and from the sizes of errors out of sample.
+    ///
+    /// `recent` are the rows before the first to be judged; the features' latest window begins there.
+    /// Says why a guard is missing.
+    pub(crate) fn fit(
+        config: &GuardConfig,
+        features: &FeatureTable,
+        training: &Rows,
+        recent: Range<usize>,
+        errors: &[f64],
+    ) -> Result<(Self, Vec<String>)> {
+        let mut missing = Vec::new();
+        if !config.enabled {
+            return Ok((Self::default(), missing));
+        }
+        let novelty = or_missing(config.novelty.fit(features, training), &mut missing)?;
+        let stability = or_missing(config.stability.fit(features, training), &mut missing)?;
+        let stability = stability.map(PopulationStability::stream);
+        let errors = Array1::from(errors.to_vec());
+        let errors = or_missing(config.errors.fit(&errors), &mut missing)?;
+        let mut guards = Self { novelty, stability, errors };
+        for t in recent {
+            if let (Some(stability), Some(row)) = (&mut guards.stability, row(features, t)) {
+                stability.update(&row)?;
+            }
+        }
+        Ok((guards, missing))
+    }
+
+    /// Takes the next bar's features, and the size of an error that has become known with it; says why
+    /// the bar's signal must not be followed, or nothing.
+    pub(crate) fn step(
+        &mut self,
+        features: &FeatureTable,
+        t: usize,
+        error: Option<f64>,
+    ) -> Result<Option<String>> {
+        let Some(row) = row(features, t) else {
+            return Ok(None);
+        };
+        let mut reasons = Vec::new();
+        if let Some(novelty) = &self.novelty {
+            reasons.extend(novelty.verdict(&row)?.and_then(|verdict| verdict.reason));
+        }
+        if let Some(stability) = &mut self.stability {
+            reasons.extend(stability.update(&row)?.and_then(|verdict| verdict.reason));
+        }
+        if let Some(errors) = &mut self.errors {
+            let verdict = error.map_or_else(|| errors.verdict(), |error| errors.update(error));
+            reasons.extend(verdict.reason);
+        }
+        Ok((!reasons.is_empty()).then(|| reasons.join("; ")))
+    }
+}
+
+fn row(features: &FeatureTable, t: usize) -> Option<Vec<f64>> {
+    (t < features.n_rows()).then(|| features.values().row(t).to_vec())
+}
+
+/// A guard, or why there is none.
+fn or_missing<T>(fitted: Result<T>, missing: &mut Vec<String>) -> Result<Option<T>> {
+    match fitted {
+        Ok(guard) => Ok(Some(guard)),
+        // Errors that are all the same (a price that never moved) cannot grow by any measure.
+        Err(error @ (Error::NotEnoughData { .. } | Error::Numerical { .. })) => {
+            missing.push(error.to_string());
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
