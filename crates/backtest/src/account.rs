@@ -138,7 +138,9 @@ impl Account {
             decision.check()?;
         }
         self.closed.clear();
-        self.step(&Bar::from(candle), &decision)
+        let equity = self.step(&Bar::from(candle), &decision)?;
+        check_finite(equity)?;
+        Ok(equity)
     }
 
     /// One bar: trades are appended to `closed`.
@@ -293,12 +295,21 @@ impl Account {
         self.rates.market
     }
 
-    /// The price at which an open position leaves nothing, and whether it is below the entry.
+    /// The price at which an open position leaves nothing, below it when long, above when short.
     pub(crate) fn ruin(&self) -> Option<(f64, Side)> {
         self.position.as_ref().map(|position| (self.watch.ruin, position.side))
     }
 
     pub(crate) fn take_closed(&mut self) -> Vec<Trade> {
         std::mem::take(&mut self.closed)
+    }
+}
+
+/// Refuses an equity that overflowed.
+pub(crate) fn check_finite(equity: f64) -> Result<()> {
+    if equity.is_finite() {
+        Ok(())
+    } else {
+        Err(Error::numerical("equity", "the position's value leaves the range of numbers"))
     }
 }

@@ -1,7 +1,7 @@
 use forecastle_core::{CandleView, Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::account::Bar;
+use crate::account::{Bar, check_finite};
 use crate::{Account, Backtest, Costs, Decision, Sizing};
 
 /// Sets up a backtest.
@@ -133,6 +133,7 @@ impl BacktestParams {
                 row += 1;
             }
         }
+        equity.iter().try_for_each(|&equity| check_finite(equity))?;
         if self.close_at_end && account.finish()?.is_some() {
             equity.pop();
             equity.push(account.cash());

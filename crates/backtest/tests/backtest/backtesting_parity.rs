@@ -98,17 +98,17 @@ fn flips_between_long_short_and_flat_are_those_of_backtesting() {
 #[test]
 fn stops_and_targets_are_those_of_backtesting() {
     let count = scenario!("levels");
-    assert_eq!((count(ExitReason::StopLoss), count(ExitReason::TakeProfit)), (12, 9));
+    assert_eq!((count(ExitReason::StopLoss), count(ExitReason::TakeProfit)), (15, 11));
 }
 
 #[test]
 fn stops_that_move_are_those_of_backtesting() {
     let count = scenario!("trailing");
-    assert_eq!((count(ExitReason::StopLoss), count(ExitReason::TakeProfit)), (22, 20));
+    assert_eq!((count(ExitReason::StopLoss), count(ExitReason::TakeProfit)), (32, 28));
 }
 
 #[test]
 fn limited_stays_are_those_of_backtesting() {
     let count = scenario!("stays");
-    assert_eq!((count(ExitReason::MaxBars), count(ExitReason::StopLoss)), (6, 7));
+    assert_eq!((count(ExitReason::MaxBars), count(ExitReason::StopLoss)), (3, 7));
 }

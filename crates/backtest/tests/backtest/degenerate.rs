@@ -1,7 +1,8 @@
 //! Empty, short, constant and extreme input: never a panic, never a silent wrong number.
 
 use forecastle_backtest::{
-    BacktestParams, Costs, Decision, ExitReason, PerformanceParams, RandomEntryParams, Sizing,
+    Account, BacktestParams, Costs, Decision, ExitReason, PerformanceParams, RandomEntryParams,
+    Sizing,
 };
 use forecastle_core::{Candle, CandleSeries, Error, Timestamp};
 
@@ -82,6 +83,16 @@ fn sizes_beyond_the_range_of_numbers_are_an_error() {
     let params = BacktestParams { sizing, ..BacktestParams::default() };
     let found = params.run(hourly(&rows).view(), &[Decision::long(); 4]);
     assert!(matches!(found, Err(Error::Numerical { what: "position", .. })), "{found:?}");
+    // A value that only later candles make too large.
+    let mut rows = [(1.0, 1.0, 1.0, 1.0); 4];
+    rows[2] = (1.0, 1e200, 1.0, 1e200);
+    let params = BacktestParams { initial_capital: 1e250, ..params };
+    let series = hourly(&rows);
+    let found = params.run(series.view(), &[Decision::long(); 4]);
+    assert!(matches!(found, Err(Error::Numerical { what: "equity", .. })), "{found:?}");
+    let mut account = Account::new(&params).unwrap();
+    let mut update = |row| account.update(&series.view().candle(row).unwrap(), Decision::long());
+    assert!(update(0).is_ok() && update(1).is_ok() && update(2).is_err());
 }
 
 #[test]

@@ -157,6 +157,8 @@ proptest! {
         prop_assert_eq!(&batch.equity, &equity);
         prop_assert_eq!(&batch.trades, &trades);
         prop_assert_eq!(batch.position.as_ref(), account.position());
+        prop_assert_eq!(batch.pending.as_ref(), account.pending());
+        prop_assert_eq!(batch.bars_exposed, account.bars_exposed());
         prop_assert_eq!(batch.bankrupt, account.bankrupt());
         prop_assert_eq!(batch.skipped, account.skipped());
     }

@@ -81,8 +81,10 @@ def decide(candles, scenario, seed):
         stop = target = stay = None
         if action != "exit" and scenario != "flips":
             side = 1 if action == "long" else -1
-            stop = close[bar] * np.exp(-side * unit[bar] * random.uniform(0.05, 6))
-            target = close[bar] * np.exp(side * unit[bar] * random.uniform(0.05, 6))
+            # Some so near that one bar touches both.
+            reach = 0.8 if random.random() < 0.3 else 6.0
+            stop = close[bar] * np.exp(-side * unit[bar] * random.uniform(0.05, reach))
+            target = close[bar] * np.exp(side * unit[bar] * random.uniform(0.05, reach))
             stop, target = float(f"{stop:.6g}"), float(f"{target:.6g}")
             stop = stop if side * (close[bar] - stop) > 0 and random.random() < 0.8 else None
             target = target if side * (target - close[bar]) > 0 and random.random() < 0.8 else None
@@ -173,31 +175,45 @@ def without_ambiguity(binary, folder, candles, decisions, options):
         for trade in trades.itertuples():
             if trade.reason != "take_profit":
                 continue
-            # The levels in force: those of the last decisions that gave any.
-            bars = [b for b in decisions if trade.decision_bar <= b < trade.exit_bar]
-            stop = next((decisions[b][1] for b in reversed(bars) if decisions[b][1] is not None), None)
+            stop = in_force(decisions, trade, 1)
             bar = candles.iloc[trade.exit_bar]
             if stop is None or bar.open != trade.exit_price:
                 continue
             touched = bar.low <= stop if trade.side == "long" else bar.high >= stop
             if touched:
-                for b in bars:
-                    decisions[b][2] = None
+                for b in decisions:
+                    if trade.decision_bar <= b < trade.exit_bar:
+                        decisions[b][2] = None
                 changed, found = changed + 1, True
                 break
         if not found:
             return trades, equity, changed
 
 
-def covered(candles, trades):
+def in_force(decisions, trade, level):
+    """The stop (1) or target (2) of a trade when it ended: of the last decision that gave one."""
+    bars = [bar for bar in decisions if trade.decision_bar <= bar < trade.exit_bar]
+    given = (decisions[bar][level] for bar in reversed(bars))
+    return next((price for price in given if price is not None), None)
+
+
+def covered(candles, decisions, trades):
     """How many of the cases that matter a run held."""
-    bar = candles.iloc[trades.exit_bar].reset_index(drop=True)
-    levels = trades.reason.isin(["stop_loss", "take_profit"])
-    gapped = levels & (trades.exit_price == bar.open)
+    gaps, beyond, at_once, both = 0, 0, 0, 0
+    for trade in trades.itertuples():
+        if trade.reason not in ("stop_loss", "take_profit"):
+            continue
+        bar = candles.iloc[trade.exit_bar]
+        gapped = trade.exit_price == bar.open
+        gaps += gapped and trade.reason == "stop_loss"
+        beyond += gapped and trade.reason == "take_profit"
+        at_once += trade.bars_held == 0
+        target = in_force(decisions, trade, 2)
+        if trade.reason == "stop_loss" and not gapped and target is not None:
+            both += bar.high >= target if trade.side == "long" else bar.low <= target
     return (
-        f"{(gapped & (trades.reason == 'stop_loss')).sum()} gaps through a stop, "
-        f"{(gapped & (trades.reason == 'take_profit')).sum()} through a target, "
-        f"{(levels & (trades.bars_held == 0)).sum()} out in the bar of the entry"
+        f"{gaps} gaps through a stop, {beyond} through a target, {at_once} out in the bar of the "
+        f"entry, {both} with both levels touched"
     )
 
 
@@ -267,7 +283,7 @@ def main():
                     tolerance = max(1e-9, 1e-7 * top / 5e5) if fraction else 1e-9
                     differences += compare(label, mine, equity, other, their_equity, tolerance)
                     if scenario != "flips":
-                        print("   ", covered(candles, mine))
+                        print("   ", covered(candles, decisions, mine))
                     if arguments.fixture and not fraction:
                         write_fixture(arguments.fixture, scenario, folder, other, their_equity)
             if arguments.fixture:
