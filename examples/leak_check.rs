@@ -100,6 +100,14 @@ struct Check {
     reason: String,
 }
 
+/// Which columns must be accused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Guilty {
+    Nothing,
+    Only(&'static str),
+    Some,
+}
+
 #[derive(Debug, Default)]
 struct Checks(Vec<Check>);
 
@@ -109,19 +117,25 @@ impl Checks {
         self.0.push(Check { subject, found, wanted, reason });
     }
 
-    /// Runs every detector on a subject.
+    /// Runs every detector on a subject, whose guilty columns are known.
     fn table(
         &mut self,
         name: &str,
         subject: &dyn Tabulate,
         candles: &CandleSeries,
-        wanted: bool,
+        guilty: Guilty,
         params: &LeakCheckParams,
     ) -> Result<()> {
         let report = leak_check(subject, candles, params)?;
-        // Of ours nothing may even be suspect; what is leaky on purpose must be proven so.
-        let found =
-            if wanted { report.verdict() == LeakVerdict::Leaky } else { !report.is_clean() };
+        let wanted = guilty != Guilty::Nothing;
+        let leaky = report.verdict() == LeakVerdict::Leaky;
+        let found = match guilty {
+            // Nothing may even be suspect.
+            Guilty::Nothing => !report.is_clean(),
+            // The others must not be accused of it.
+            Guilty::Only(column) => leaky && report.accused().all(|c| c.column == column),
+            Guilty::Some => leaky,
+        };
         let accused = report.accused().next();
         let reason = match accused.and_then(|check| Some((&check.column, check.reason()?))) {
             Some((column, reason)) => format!("{column}: {reason}"),
@@ -156,18 +170,13 @@ fn features(candles: &CandleSeries, args: &Args, checks: &mut Checks) -> Result<
     let params = params(args.seed);
     for vwap in [VwapAnchor::Rolling(96), VwapAnchor::SESSION_UTC, VwapAnchor::Cumulative] {
         let name = format!("indicators, VWAP {vwap}");
-        checks.table(&name, &Indicators::new(vwap)?, candles, false, &params)?;
+        checks.table(&name, &Indicators::new(vwap)?, candles, Guilty::Nothing, &params)?;
         let codes = ModelFeaturesParams { vwap, direction_code: true, position_code: true };
         let features = ModelFeatures::with_params(codes)?;
-        checks.table(
-            &format!("model features, VWAP {vwap}"),
-            &features,
-            candles,
-            false,
-            &params,
-        )?;
+        let name = format!("model features, VWAP {vwap}");
+        checks.table(&name, &features, candles, Guilty::Nothing, &params)?;
     }
-    checks.table("log close", &LogClose::new(), candles, false, &params)?;
+    checks.table("log close", &LogClose::new(), candles, Guilty::Nothing, &params)?;
     if args.output.is_some() {
         let report = leak_check(&ModelFeatures::new(VwapAnchor::default())?, candles, &params)?;
         output::write_to(args.output.as_deref(), |out| Ok(serde_json::to_writer(out, &report)?))?;
@@ -285,24 +294,20 @@ fn models(args: &Args, checks: &mut Checks) -> Result<()> {
 /// The classics.
 fn leaky_on_purpose(candles: &CandleSeries, args: &Args, checks: &mut Checks) -> Result<()> {
     let params = params(args.seed);
-    let mut leaky =
-        |name, subject: &dyn Tabulate| checks.table(name, subject, candles, true, &params);
-    leaky("centred mean", &CentredMean::new())?;
-    leaky(
-        "global VWAP",
-        &beside_features("from_global_vwap", |candles| {
-            let anchor = global_vwap(candles).map_or(f64::NAN, |anchor| anchor.vwap);
-            Ok(candles.close().iter().map(|c| (c / anchor).ln()).collect())
-        }),
-    )?;
-    leaky(
-        "target among the features",
-        &beside_features(
-            "target",
-            |candles| Ok(Target::LogReturn.labels(candles.close(), HORIZON)),
-        ),
-    )?;
-    leaky("scaler fitted on all rows", &TabulateFn::new(scaled_on_all_rows))
+    let mut leaky = |name, guilty, subject: &dyn Tabulate| {
+        checks.table(name, subject, candles, guilty, &params)
+    };
+    leaky("centred mean", Guilty::Only("centred_mean_ratio"), &CentredMean::new())?;
+    let from_vwap = beside_features("from_global_vwap", |candles| {
+        let anchor = global_vwap(candles).map_or(f64::NAN, |anchor| anchor.vwap);
+        Ok(candles.close().iter().map(|c| (c / anchor).ln()).collect())
+    });
+    leaky("global VWAP", Guilty::Only("from_global_vwap"), &from_vwap)?;
+    let target =
+        beside_features("target", |candles| Ok(Target::LogReturn.labels(candles.close(), HORIZON)));
+    leaky("target among the features", Guilty::Only("target"), &target)?;
+    let scaled = TabulateFn::new(scaled_on_all_rows);
+    leaky("scaler fitted on all rows", Guilty::Some, &scaled)
 }
 
 /// The mean close of the ten bars before and after: smooth, and of no use to anyone who lives in time.

@@ -6,7 +6,10 @@
 mod conformance;
 mod dependencies;
 mod exchanges;
+#[path = "../examples/support/final_table.rs"]
+mod final_table;
 mod golden;
+mod leaks;
 mod pipeline;
 mod shared;
 mod tuning;

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::unwrap_used, reason = "tests")]
 //! The guards: against river and scikit-learn where they have a twin, and on streams whose truth is
 //! known.
 

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 //! The leak detectors, on features made here: honest ones pass, leaky ones are named.
 
 use std::collections::BTreeSet;

@@ -1,6 +1,7 @@
 use std::fmt::Write as _;
 
 use forecastle_core::{RepairReport, Signal};
+use forecastle_evaluation::ReliabilityTable;
 use forecastle_features::Indicator;
 use forecastle_models_tree::Explanation;
 
@@ -203,7 +204,28 @@ fn forecast(run: &RunInfo, row: &TableRow) -> String {
         text.push('\n');
     }
     text.push_str(&models(run, Some(row)));
+    if let Some(reliability) = &run.reliability {
+        text.push_str(&reliability_text(reliability));
+        text.push_str(
+            "probability of the ensemble's direction, out of fold: told, and come true\n",
+        );
+    }
     text
+}
+
+/// What was told and what came true, a line a bin of the confidence.
+pub(crate) fn reliability_text(reliability: &ReliabilityTable) -> String {
+    let mut rows = table(&["confidence", "told", "came true", "standard error", "rows"]);
+    for bin in reliability.rows().iter().filter(|bin| bin.n > 0) {
+        rows.add_row([
+            format!("{:.0} to {:.0} %", 100.0 * bin.lower, 100.0 * bin.upper),
+            figure(bin.mean_forecast, |v| format!("{:.1} %", 100.0 * v)),
+            figure(bin.observed, |v| format!("{:.1} %", 100.0 * v)),
+            figure(bin.standard_error, |v| format!("{:.1} %", 100.0 * v)),
+            bin.n.to_string(),
+        ]);
+    }
+    finish(rows, Layout::Ledger)
 }
 
 /// The features that moved the forecast most, then the others together.

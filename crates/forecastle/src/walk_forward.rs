@@ -4,13 +4,14 @@ use forecastle_core::{
     CandleSeries, Error, Progress, ProgressEvent, Quiet, Result, Rows, Split, Target, TrainWindow,
     WalkForward,
 };
-use forecastle_evaluation::Leaderboard;
+use forecastle_evaluation::{Leaderboard, ReliabilityParams, ReliabilityTable};
 use ndarray::{Array1, s};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::screen::reliability_text;
 use crate::skill::ENSEMBLE;
-use crate::{Cell, FittedPipeline, Pipeline, Record, TableRow};
+use crate::{Cell, FittedPipeline, IntervalSummary, Pipeline, PipelineConfig, Record, TableRow};
 
 /// The rule-based forecast's name among the models.
 const RULES: &str = "rules";
@@ -182,6 +183,11 @@ impl WalkForwardRun {
         self.n_fits
     }
 
+    /// The settings of every fit.
+    pub fn config(&self) -> &PipelineConfig {
+        self.pipeline.config()
+    }
+
     /// The log returns over the horizon that came, one a row; NaN in the last rows.
     pub(crate) fn outcomes(&self) -> Array1<f64> {
         let horizon = self.pipeline.config().horizon;
@@ -227,5 +233,86 @@ impl WalkForwardRun {
             board.add(*name, values)?;
         }
         Ok(board)
+    }
+
+    /// How the ensemble's intervals did; `None` where none was told.
+    pub fn interval(&self) -> Option<IntervalSummary> {
+        let (mut judged, mut inside, mut told, mut width) = (0_usize, 0_usize, 0_usize, 0.0);
+        for (row, outcome) in self.rows.iter().zip(&self.outcomes()) {
+            let close = row.structure.candle.close();
+            let forecast = &row.forecast;
+            let (Some(lower), Some(upper)) = (forecast.ensemble_lower, forecast.ensemble_upper)
+            else {
+                continue;
+            };
+            told += 1;
+            width += (upper - lower) / close;
+            let price = close * outcome.exp();
+            if price.is_finite() {
+                judged += 1;
+                inside += usize::from(lower <= price && price <= upper);
+            }
+        }
+        (judged > 0).then(|| IntervalSummary {
+            level: self.config().stacking.interval_level,
+            realised_coverage: inside as f64 / judged as f64,
+            n: judged,
+            mean_width: width / told as f64,
+        })
+    }
+
+    /// What became of the ensemble's confidence; `None` where it has had no direction to be confident
+    /// of. Prices that stayed are left out.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn reliability(&self) -> Result<Option<ReliabilityTable>> {
+        let (mut told, mut right) = (Vec::new(), Vec::new());
+        for (row, outcome) in self.rows.iter().zip(&self.outcomes()) {
+            let forecast = &row.forecast;
+            let (Some(confidence), Some(price)) = (forecast.ensemble_confidence, forecast.ensemble)
+            else {
+                continue;
+            };
+            let agreement = (price - row.structure.candle.close()) * outcome;
+            if agreement != 0.0 && agreement.is_finite() {
+                told.push(confidence);
+                right.push(agreement > 0.0);
+            }
+        }
+        if told.is_empty() {
+            return Ok(None);
+        }
+        let params = ReliabilityParams { horizon: self.config().horizon, ..Default::default() };
+        ReliabilityTable::new(&Array1::from(told), &right, &params).map(Some)
+    }
+
+    /// Share of the rows whose signal a guard held.
+    pub fn held(&self) -> f64 {
+        let held = self.rows.iter().filter(|row| row.guard.is_some()).count();
+        held as f64 / self.rows.len().max(1) as f64
+    }
+
+    /// Intervals, confidence and guards over the run, as text for a terminal.
+    ///
+    /// # Errors
+    /// As [`reliability`](Self::reliability).
+    pub fn summary_screen(&self) -> Result<String> {
+        let mut text = match self.interval() {
+            Some(interval) => format!(
+                "the {:.0} % interval held {:.1} % of {} rows, mean width {:.2} % of the price\n",
+                100.0 * interval.level,
+                100.0 * interval.realised_coverage,
+                interval.n,
+                100.0 * interval.mean_width,
+            ),
+            None => String::new(),
+        };
+        text.push_str(&match self.reliability()? {
+            Some(table) => reliability_text(&table),
+            None => "no confidence was told: the ensemble repeated the last price\n".to_owned(),
+        });
+        text.push_str(&format!("guards held {:.1} % of the signals\n", 100.0 * self.held()));
+        Ok(text)
     }
 }
