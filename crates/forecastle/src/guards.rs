@@ -99,8 +99,8 @@ impl Guards {
             reasons.extend(stability.update(&row)?.and_then(|verdict| verdict.reason));
         }
         if let Some(errors) = &mut self.errors {
-            let verdict = error.map_or_else(|| errors.verdict(), |error| errors.update(error));
-            reasons.extend(verdict.reason);
+            // An error that is not known does not count.
+            reasons.extend(errors.update(error.unwrap_or(f64::NAN)).reason);
         }
         Ok((!reasons.is_empty()).then(|| reasons.join("; ")))
     }

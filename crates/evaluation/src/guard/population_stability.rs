@@ -235,7 +235,8 @@ impl StabilityReading {
 
 /// The verdict on columns: name, index, threshold.
 fn judge<'a>(columns: impl Iterator<Item = (&'a str, Option<f64>, f64)>) -> GuardVerdict {
-    let (mut worst, mut beyond) = (None, 0_usize);
+    let mut worst: Option<(&str, f64, f64, f64)> = None;
+    let mut beyond = 0_usize;
     for (column, index, threshold) in columns {
         let ratio = ratio(index, threshold);
         beyond += usize::from(ratio > 1.0);
