@@ -1,8 +1,9 @@
 use forecastle_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::adaptive_level::{AdaptiveLevel, EXPERTS, Outcome, StepSize};
+use crate::adaptive_level::{AdaptiveLevel, Outcome, StepSize};
 use crate::conformal::{ConformalParams, Sides, fewest, left_outside};
+use crate::issued::{Bound, Clamp, Issued};
 use crate::rolling_scores::{Reach, RollingScores};
 
 /// Keeps prediction intervals honest while the market drifts: adaptive conformal inference.
@@ -195,66 +196,6 @@ pub struct AdaptiveConformal {
 struct Side {
     level: AdaptiveLevel,
     scores: RollingScores,
-}
-
-/// An interval with what is needed to judge it once its label is known; made by
-/// [`AdaptiveConformal::issue`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Issued {
-    band: [f64; 2],
-    scale: f64,
-    /// The lower and the upper bound, the same twice where one distance serves both.
-    bounds: Option<[Bound; 2]>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct Bound {
-    /// The score up to which labels are inside.
-    reach: f64,
-    clamp: Clamp,
-    levels: [f64; EXPERTS],
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Clamp {
-    None,
-    Largest,
-    Smallest,
-}
-
-impl Issued {
-    /// The interval, `(lower, upper)`; NaN where there were too few scores.
-    ///
-    /// Where a band shrinks past itself, both bounds are the point at which they met.
-    pub fn interval(&self) -> (f64, f64) {
-        let Some([below, above]) = self.bounds else {
-            return (f64::NAN, f64::NAN);
-        };
-        let [low, high] = self.band;
-        let (lower, upper) = (low - self.scale * below.reach, high + self.scale * above.reach);
-        if lower <= upper {
-            return (lower, upper);
-        }
-        let point = lower + 0.5 * (upper - lower);
-        (point, point)
-    }
-
-    /// Whether there were enough scores for an interval.
-    pub fn is_ready(&self) -> bool {
-        self.bounds.is_some()
-    }
-
-    /// Whether the level asked for more than the largest or less than the smallest score kept.
-    pub fn is_clamped(&self) -> bool {
-        self.bounds.is_some_and(|bounds| bounds.iter().any(|b| b.clamp != Clamp::None))
-    }
-
-    /// How far a label lies below and above the band.
-    fn scores(&self, label: f64) -> [f64; 2] {
-        let [low, high] = self.band;
-        [(low - label) / self.scale, (label - high) / self.scale]
-    }
 }
 
 impl AdaptiveConformal {
