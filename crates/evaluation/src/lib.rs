@@ -1,4 +1,4 @@
-//! Forecast metrics, Diebold-Mariano, leaderboard, leak meters and a search for settings.
+//! Forecast metrics, Diebold-Mariano, leaderboard, leak detectors, guards and a search for settings.
 //!
 //! - **Metrics**: [`mae`], [`rmse`], [`mase`], [`relative_mae`], [`relative_rmse`],
 //!   [`directional_accuracy`], [`information_coefficient`].
@@ -6,6 +6,11 @@
 //! - **[`Leaderboard`]**: every model beside the naive forecast, on the same rows.
 //! - **Meters**: [`leak_meter`] and [`look_ahead_meter`] run a model, or an anchor of prices, on pure
 //!   noise, where every skill is a defect of the procedure.
+//! - **Leak detectors** for any [`Transform`](forecastle_core::Transform) or other [`Tabulate`]:
+//!   [`assert_causal`] cuts candles off and replaces them, [`noise_scan`] finds skill in noise,
+//!   [`look_ahead_scan`] judges a table alone, [`check_split`] folds; [`leak_check`] reports by column.
+//! - **Guards** of live operation: [`Novelty`] of a row, [`PopulationStability`] of features,
+//!   [`ErrorDrift`], [`PageHinkley`] and [`Adwin`] of errors; each says why in a [`GuardVerdict`].
 //! - **[`SearchParams`]**: a search for good settings, random or by Parzen estimators, that counts its
 //!   trials and says how much of the best one's advantage is [`Luck`].
 //!

@@ -126,9 +126,9 @@ impl LookAheadScan {
 /// - `closes`: `(n_bars,)`, positive, the closes of the table's rows
 ///
 /// # Power
-/// A window centred over ± w bars shows a correlation of about 1/√w at each lead and up to 1 added up,
-/// so w up to some 400 is found if `max_lead` is 20 and rows are many. A label over the next h bars
-/// shows 1 at lead h.
+/// A window centred over ± w bars shows a correlation of about 1/√w at each lead and √(`max_lead` / w)
+/// added up (at most 1), so w up to some 200 is found at the defaults if rows are many; for longer ones
+/// raise `max_lead`. A label over the next h bars shows 1 at lead h.
 ///
 /// # Limits
 /// What knows one number of the future only, such as a global VWAP or the scale of all rows, looks like
@@ -246,31 +246,27 @@ impl Market {
             return Ok(profile);
         }
         profile.kind = ForesightKind::Clean;
-        let mut best_p: f64 = 1.0;
-        let mut significant_lead = 0;
+        let (mut least_p, mut last_lead, mut largest) = (1.0_f64, 0, 0);
         for k in 1..=self.max_lead {
             let (lead, lead_p) = self.at_lead(&surprise, k);
             let (sum, sum_p) = self.cumulated(&surprise, k);
-            best_p = best_p.min(lead_p).min(sum_p);
-            for (effect, p) in [(lead, lead_p), (sum, sum_p)] {
+            least_p = least_p.min(lead_p).min(sum_p);
+            for effect in [lead, sum] {
                 if effect.abs() > profile.effect.abs() {
-                    profile.effect = effect;
-                }
-                if p * tests < params.false_alarm && effect.abs() >= params.min_effect {
-                    profile.kind = ForesightKind::Foresight;
-                    profile.reach = profile.reach.max(k);
+                    (profile.effect, largest) = (effect, k);
                 }
             }
             // Single bars tell how far it looks; sums stay large beyond.
             if lead_p * tests < params.false_alarm && lead.abs() >= params.min_effect / 2.0 {
-                significant_lead = k;
+                last_lead = k;
             }
             profile.by_lead.push(lead);
             profile.cumulated.push(sum);
         }
-        profile.p = (best_p * tests).min(1.0);
-        if profile.kind == ForesightKind::Foresight && significant_lead > 0 {
-            profile.reach = significant_lead;
+        profile.p = (least_p * tests).min(1.0);
+        if profile.p < params.false_alarm && profile.effect.abs() >= params.min_effect {
+            profile.kind = ForesightKind::Foresight;
+            profile.reach = if last_lead > 0 { last_lead } else { largest };
         }
         if let Some((k, correlation)) = self.as_label(&values)
             && correlation.abs() >= LABEL
