@@ -6,6 +6,7 @@ mod leak_check;
 mod look_ahead_scan;
 mod noise_scan;
 mod split_check;
+mod surprise;
 mod tabulate;
 
 pub use causality::{

@@ -1,5 +1,5 @@
-//! Forecast metrics, tests of one forecast and of many, leaderboard, leak meters and a search for
-//! settings.
+//! Forecast metrics, tests of one forecast and of many, leaderboard, leak detectors, guards and a
+//! search for settings.
 //!
 //! - **Metrics**: [`mae`], [`rmse`], [`mase`], [`rmsse`], [`relative_mae`], [`relative_rmse`] of any
 //!   forecast; [`smape`], [`theil_u2`] of levels; [`pinball_loss`] of quantiles;
@@ -14,6 +14,11 @@
 //! - **[`Leaderboard`]**: every model beside the naive forecast, on the same rows, with all of that.
 //! - **Meters**: [`leak_meter`] and [`look_ahead_meter`] run a model, or an anchor of prices, on pure
 //!   noise, where every skill is a defect of the procedure.
+//! - **Leak detectors** for any [`Transform`](forecastle_core::Transform) or other [`Tabulate`]:
+//!   [`assert_causal`] cuts candles off and replaces them, [`noise_scan`] finds skill in noise,
+//!   [`look_ahead_scan`] judges a table alone, [`check_split`] folds; [`leak_check`] reports by column.
+//! - **Guards** of live operation: [`Novelty`] of a row, [`PopulationStability`] of features,
+//!   [`ErrorDrift`], [`PageHinkley`] and [`Adwin`] of errors; each says why in a [`GuardVerdict`].
 //! - **[`SearchParams`]**: a search for good settings, random or by Parzen estimators, that counts its
 //!   trials and says how much of the best one's advantage is [`Luck`].
 //!

@@ -491,27 +491,30 @@ fn persistent_columns_raise_their_own_thresholds_and_moves_are_still_seen() {
 }
 
 #[test]
-fn windows_of_many_columns_alarm_no_more_often_than_asked() {
-    // 30 columns, each with its own threshold at 5 %: without the common factor most windows would
-    // alarm. Persistence makes the textbook's threshold useless here.
-    let n = 30_000;
-    let mut table = noise(10, n, 30);
-    for mut column in table.values_mut().columns_mut() {
-        let mut level = 0.0;
-        column.mapv_inplace(|shock| {
-            level = 0.98 * level + shock;
-            level
-        });
+fn windows_of_many_columns_alarm_about_as_often_as_asked() {
+    // 30 persistent columns, for which the textbook's threshold is useless: every window would alarm.
+    // 6 times 29 windows at 5 %: 9 alarms are expected, but some 30 independent windows of training
+    // rows tell the level but roughly.
+    let (n, mut alarms) = (30_000, 0);
+    for seed in 0..6 {
+        let mut table = noise(10 + seed, n, 30);
+        for mut column in table.values_mut().columns_mut() {
+            let mut level = 0.0;
+            column.mapv_inplace(|shock| {
+                level = 0.98 * level + shock;
+                level
+            });
+        }
+        let params = PopulationStabilityParams { false_alarm: 0.05, ..Default::default() };
+        let guard = params.fit(&table, &Rows::from(0..15_000)).unwrap();
+        for start in (15_000..n - 500).step_by(500) {
+            let latest = table.values().slice(s![start..start + 500, ..]).to_owned();
+            let worst = guard.measure(&latest).unwrap();
+            assert!(worst.columns.iter().any(|c| c.index.unwrap() > 0.25));
+            alarms += usize::from(guard.verdict(&latest).unwrap().beyond);
+        }
     }
-    let params = PopulationStabilityParams { false_alarm: 0.05, ..Default::default() };
-    let guard = params.fit(&table, &Rows::from(0..15_000)).unwrap();
-    let windows = (15_000..n - 500).step_by(500);
-    let alarms = windows.clone().filter(|&start| {
-        let latest = table.values().slice(s![start..start + 500, ..]).to_owned();
-        guard.verdict(&latest).unwrap().beyond
-    });
-    let (alarms, windows) = (alarms.count(), windows.count());
-    assert!(alarms <= 5, "{alarms} of {windows}");
+    assert!(alarms <= 22, "{alarms}");
 }
 
 #[test]
@@ -572,6 +575,16 @@ fn an_alarm_of_errors_ends_when_they_do_and_one_bad_bar_is_none() {
     let quiet = errors.iter().position(|error| !guard.update(*error).beyond);
     assert!(quiet.is_some(), "{guard:?}");
     assert_eq!(through_json(&guard), guard);
+}
+
+#[test]
+fn guards_can_be_shared_between_threads() {
+    fn shared<T: Send + Sync + Clone + Serialize + DeserializeOwned>() {}
+    shared::<Novelty>();
+    shared::<PopulationStability>();
+    shared::<PageHinkley>();
+    shared::<Adwin>();
+    shared::<ErrorDrift>();
 }
 
 #[test]

@@ -391,6 +391,13 @@ fn a_table_of_honest_columns_passes_and_a_leaky_one_is_named_with_its_reach() {
     assert_eq!(window.kind, ForesightKind::Foresight, "{window:?}");
     assert!((9..=10).contains(&window.reach), "{window:?}");
     assert!(window.effect > 0.8, "{window:?}");
+    // √(20 / 100) = 0.45 is what the first 20 of 100 bars show.
+    let wide = profile("wide", |c| {
+        let close = c.close();
+        (0..close.len()).map(|t| window_mean(close, t, 100, 100)).collect()
+    });
+    assert_eq!(wide.kind, ForesightKind::Foresight, "{wide:?}");
+    assert!((wide.effect - 0.45).abs() < 0.08 && wide.reach >= 15, "{wide:?}");
     let later_price = profile("later", |c| {
         let close = c.close();
         (0..close.len()).map(|t| close.get(t + 7).copied().unwrap_or(f64::NAN)).collect()

@@ -1,20 +1,9 @@
 use forecastle_core::{Error, FeatureTable, Result};
-use nalgebra::{Cholesky, DMatrix, DVector};
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal};
 
-/// Bars whose returns every column is first explained by.
-const RETURN_LAGS: usize = 10;
-
-/// Windows over which the close is held against its mean, for markets that return to one.
-const MEAN_WINDOWS: [usize; 3] = [5, 20, 100];
-
-/// Returns and surprises are cut to plus and minus this many standard deviations.
-const CLIP: f64 = 5.0;
-
-/// Complete rows below which a column is not judged.
-const LEAST_ROWS: usize = 100;
+use super::surprise::{LEAST_ROWS, Market, mean};
 
 /// A correlation with the return itself from which a column is called a label.
 const LABEL: f64 = 0.99;
@@ -126,9 +115,9 @@ impl LookAheadScan {
 /// - `closes`: `(n_bars,)`, positive, the closes of the table's rows
 ///
 /// # Power
-/// A window centred over ± w bars shows a correlation of about 1/√w at each lead and up to 1 added up,
-/// so w up to some 400 is found if `max_lead` is 20 and rows are many. A label over the next h bars
-/// shows 1 at lead h.
+/// A window centred over ± w bars shows a correlation of about 1/√w at each lead and √(`max_lead` / w)
+/// added up (at most 1), so w up to some 200 is found at the defaults if rows are many; for longer ones
+/// raise `max_lead`. A label over the next h bars shows 1 at lead h.
 ///
 /// # Limits
 /// What knows one number of the future only, such as a global VWAP or the scale of all rows, looks like
@@ -176,52 +165,16 @@ pub fn look_ahead_scan(
     if let Some(bad) = closes.iter().find(|c| !(**c > 0.0 && c.is_finite())) {
         return Err(Error::invalid_parameter("closes", "> 0 and finite", bad));
     }
-    let market = Market::new(closes, params.max_lead);
-    let tests = (2 * params.max_lead * table.n_features()) as f64;
+    let max_lead = params.max_lead.min(closes.len());
+    let market = Market::new(closes, max_lead);
+    let tests = 2.0 * max_lead as f64 * table.n_features() as f64;
     let named = table.names().iter().zip(table.values().columns());
     let profiles = named.map(|(name, column)| market.profile(name, column, params, tests));
     Ok(LookAheadScan { profiles: profiles.collect::<Result<_>>()? })
 }
 
-/// What the closes say by themselves.
-#[derive(Debug)]
-struct Market {
-    log_close: Vec<f64>,
-    /// The return into each row, clipped; 0 in the first.
-    returns: Vec<f64>,
-    /// What was known at each row, standardised; `None` where history is too short.
-    known: Vec<Option<Vec<f64>>>,
-    max_lead: usize,
-}
-
+/// How a column goes with later returns.
 impl Market {
-    fn new(closes: &[f64], max_lead: usize) -> Self {
-        let log_close: Vec<f64> = closes.iter().map(|c| c.ln()).collect();
-        let mut returns = vec![0.0];
-        returns.extend(log_close.windows(2).map(|pair| pair[1] - pair[0]));
-        returns.truncate(log_close.len());
-        clip(&mut returns);
-        let mut sums = vec![0.0];
-        let origin = log_close.first().copied().unwrap_or(0.0);
-        sums.extend(log_close.iter().scan(0.0, |sum, c| {
-            *sum += c - origin;
-            Some(*sum)
-        }));
-        let known = |t: usize| -> Option<Vec<f64>> {
-            let longest = MEAN_WINDOWS.iter().fold(RETURN_LAGS, |m, w| m.max(*w));
-            (t + 1).checked_sub(longest)?;
-            let mut row = vec![1.0];
-            row.extend((0..RETURN_LAGS).map(|lag| returns[t - lag]));
-            let deviation =
-                |w: usize| log_close[t] - origin - (sums[t + 1] - sums[t + 1 - w]) / w as f64;
-            row.extend(MEAN_WINDOWS.map(deviation));
-            Some(row)
-        };
-        let mut known: Vec<_> = (0..log_close.len()).map(known).collect();
-        standardise(&mut known);
-        Self { log_close, returns, known, max_lead }
-    }
-
     fn profile(
         &self,
         name: &str,
@@ -246,31 +199,27 @@ impl Market {
             return Ok(profile);
         }
         profile.kind = ForesightKind::Clean;
-        let mut best_p: f64 = 1.0;
-        let mut significant_lead = 0;
+        let (mut least_p, mut last_lead, mut largest) = (1.0_f64, 0, 0);
         for k in 1..=self.max_lead {
             let (lead, lead_p) = self.at_lead(&surprise, k);
             let (sum, sum_p) = self.cumulated(&surprise, k);
-            best_p = best_p.min(lead_p).min(sum_p);
-            for (effect, p) in [(lead, lead_p), (sum, sum_p)] {
+            least_p = least_p.min(lead_p).min(sum_p);
+            for effect in [lead, sum] {
                 if effect.abs() > profile.effect.abs() {
-                    profile.effect = effect;
-                }
-                if p * tests < params.false_alarm && effect.abs() >= params.min_effect {
-                    profile.kind = ForesightKind::Foresight;
-                    profile.reach = profile.reach.max(k);
+                    (profile.effect, largest) = (effect, k);
                 }
             }
             // Single bars tell how far it looks; sums stay large beyond.
             if lead_p * tests < params.false_alarm && lead.abs() >= params.min_effect / 2.0 {
-                significant_lead = k;
+                last_lead = k;
             }
             profile.by_lead.push(lead);
             profile.cumulated.push(sum);
         }
-        profile.p = (best_p * tests).min(1.0);
-        if profile.kind == ForesightKind::Foresight && significant_lead > 0 {
-            profile.reach = significant_lead;
+        profile.p = (least_p * tests).min(1.0);
+        if profile.p < params.false_alarm && profile.effect.abs() >= params.min_effect {
+            profile.kind = ForesightKind::Foresight;
+            profile.reach = if last_lead > 0 { last_lead } else { largest };
         }
         if let Some((k, correlation)) = self.as_label(&values)
             && correlation.abs() >= LABEL
@@ -279,72 +228,6 @@ impl Market {
             (profile.effect, profile.reach) = (correlation, k);
         }
         Ok(profile)
-    }
-
-    /// What of the column was not known; a cell is `None` where something is missing, all is `None`
-    /// when the column does not vary, and 0 everywhere when closes say all there is.
-    fn surprise(&self, values: &[f64]) -> Result<Option<Vec<Option<f64>>>> {
-        let centre = mean(values.iter().copied().filter(|v| v.is_finite()));
-        let spread =
-            mean(values.iter().filter(|v| v.is_finite()).map(|v| (v - centre) * (v - centre)))
-                .sqrt();
-        if spread.is_nan() || spread <= 1e-12 * centre.abs() {
-            return Ok(None);
-        }
-        let scaled = |t: usize| {
-            let value = (values.get(t)? - centre) / spread;
-            value.is_finite().then_some(value)
-        };
-        let row = |t: usize| {
-            let known = self.known.get(t)?.as_ref()?;
-            Some((known, scaled(t.checked_sub(1)?)?, scaled(t)?))
-        };
-        let width = self.known.iter().flatten().next().map_or(0, Vec::len) + 1;
-        let mut gram = DMatrix::<f64>::zeros(width, width);
-        let mut products = DVector::<f64>::zeros(width);
-        let mut regressors = vec![0.0; width];
-        let fill = |regressors: &mut [f64], known: &[f64], before: f64| {
-            let all = known.iter().chain(std::iter::once(&before));
-            regressors.iter_mut().zip(all).for_each(|(slot, v)| *slot = *v);
-        };
-        let mut n = 0.0;
-        for (known, before, now) in (0..values.len()).filter_map(row) {
-            fill(&mut regressors, known, before);
-            for (i, a) in regressors.iter().enumerate() {
-                products[i] += a * now;
-                for (j, b) in regressors.iter().enumerate().take(i + 1) {
-                    gram[(i, j)] += a * b;
-                }
-            }
-            n += 1.0;
-        }
-        if n < LEAST_ROWS as f64 {
-            return Ok(None);
-        }
-        gram.fill_upper_triangle_with_lower_triangle();
-        for i in 0..width {
-            // Columns that are functions of each other share the weight.
-            gram[(i, i)] += 1e-9 * n;
-        }
-        let Some(solver) = Cholesky::new(gram) else {
-            return Err(Error::numerical("look-ahead scan", "a singular fit"));
-        };
-        let weights = solver.solve(&products);
-        let mut surprise: Vec<Option<f64>> = (0..values.len())
-            .map(|t| {
-                let (known, before, now) = row(t)?;
-                fill(&mut regressors, known, before);
-                let explained: f64 = regressors.iter().zip(&weights).map(|(a, w)| a * w).sum();
-                Some(now - explained)
-            })
-            .collect();
-        let power = mean(surprise.iter().flatten().map(|u| u * u));
-        let all_known = power < 1e-6;
-        let bound = CLIP * power.sqrt();
-        for cell in surprise.iter_mut().flatten() {
-            *cell = if all_known { 0.0 } else { cell.clamp(-bound, bound) };
-        }
-        Ok(Some(surprise))
     }
 
     /// Correlation of surprises with the k-th return after, and its p-value.
@@ -388,32 +271,6 @@ impl Market {
         };
         let all = (1..=self.max_lead).filter_map(at);
         all.max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()))
-    }
-}
-
-fn mean(values: impl Iterator<Item = f64>) -> f64 {
-    let (sum, n) = values.fold((0.0, 0.0), |(sum, n), v| (sum + v, n + 1.0));
-    sum / n
-}
-
-/// Cuts numbers to so many standard deviations about 0.
-fn clip(values: &mut [f64]) {
-    let bound = CLIP * mean(values.iter().map(|v| v * v)).sqrt();
-    if bound > 0.0 {
-        values.iter_mut().for_each(|v| *v = v.clamp(-bound, bound));
-    }
-}
-
-/// Divides every column but the first by its root mean square.
-fn standardise(rows: &mut [Option<Vec<f64>>]) {
-    let width = rows.iter().flatten().next().map_or(0, Vec::len);
-    for j in 1..width {
-        let cells = || rows.iter().flatten().filter_map(|row| row.get(j));
-        let scale = mean(cells().map(|v| v * v)).sqrt();
-        if scale > 0.0 {
-            let cells = rows.iter_mut().flatten().filter_map(|row| row.get_mut(j));
-            cells.for_each(|v| *v /= scale);
-        }
     }
 }
 

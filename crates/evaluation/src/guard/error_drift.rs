@@ -88,23 +88,40 @@ impl ErrorDriftParams {
         };
         // Cut errors have another mean.
         guard.offset = errors.iter().map(|e| guard.scaled(*e)).sum::<f64>() / n as f64;
-        let steps: Vec<f64> = errors.iter().map(|e| guard.scaled(*e) - self.allowance).collect();
+        let steps: Vec<f64> = errors.iter().map(|e| guard.scaled(*e)).collect();
+        let mut sums = vec![0.0];
+        sums.extend(steps.iter().cycle().take(n + self.block).scan(0.0, |sum, step| {
+            *sum += step;
+            Some(*sum)
+        }));
         let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed);
         let highest: Vec<f64> =
-            (0..self.n_paths).map(|_| self.highest(&steps, &mut random)).collect();
+            (0..self.n_paths).map(|_| self.highest(&steps, &sums, &mut random)).collect();
         // A path of which every sum falls to 0 leaves no scale; a bar's worth is the least.
         guard.threshold = upper_quantile(&highest, self.false_alarm).max(1.0);
         Ok(guard)
     }
 
     /// The largest statistic on a path of blocks drawn from the errors, which close into a ring.
-    fn highest(&self, steps: &[f64], random: &mut Xoshiro256PlusPlus) -> f64 {
+    ///
+    /// The mean that was learned is itself a little off: by as much as that of as many errors drawn in
+    /// the same way.
+    fn highest(&self, steps: &[f64], sums: &[f64], random: &mut Xoshiro256PlusPlus) -> f64 {
+        let (n, block) = (steps.len(), self.block);
+        let blocks = n.div_ceil(block);
+        let total: f64 = (0..blocks)
+            .filter_map(|_| {
+                let start = random.random_range(0..n);
+                Some(sums.get(start + block)? - sums.get(start)?)
+            })
+            .sum();
+        let slip = total / (blocks * block) as f64 + self.allowance;
         let (mut statistic, mut highest, mut done) = (0.0_f64, 0.0_f64, 0);
         while done < self.run_length {
-            let start = random.random_range(0..steps.len());
-            let length = self.block.min(self.run_length - done);
+            let start = random.random_range(0..n);
+            let length = block.min(self.run_length - done);
             for step in steps.iter().cycle().skip(start).take(length) {
-                statistic = (statistic + step).max(0.0);
+                statistic = (statistic + step - slip).max(0.0);
                 highest = highest.max(statistic);
             }
             done += length;
@@ -137,7 +154,8 @@ impl ErrorDriftParams {
 /// mean of those that were learned from. [`PageHinkley`](crate::PageHinkley) is the same sum against
 /// the stream's own running mean: it cannot see errors that were worse from the first live bar on. The
 /// alarm level is not guessed: it is the level that a share `false_alarm` of paths of `run_length` bars
-/// crosses, drawn in blocks from the errors themselves, which overlap and cluster.
+/// crosses, drawn in blocks from the errors themselves, which overlap and cluster; that their mean was
+/// learned from so many errors only is taken into account in the same way.
 ///
 /// The guard objects as long as S is above the level; S goes no higher than twice the level, so that
 /// it comes back in time once errors do. Serialised, its state goes on where it stood.

@@ -60,21 +60,23 @@ impl PopulationStabilityParams {
             let edges = quantile_edges(values, self.bins);
             let counts = count(&edges, values.iter().copied());
             let seen = self.block_indices(&edges, &counts, values);
-            let threshold = upper_quantile(&seen, self.false_alarm).max(self.threshold);
-            columns.push(Column { name: name.clone(), edges, counts, threshold });
+            // What is usual for the column, for now.
+            let usual = seen.iter().sum::<f64>() / seen.len().max(1) as f64;
+            columns.push(Column { name: name.clone(), edges, counts, threshold: usual });
             of_blocks.push(seen);
         }
-        // Of many columns one exceeds its own threshold more often than each does.
+        // Of many columns one exceeds a multiple of its usual index more often than each does.
         let blocks = of_blocks.first().map_or(0, Vec::len);
         let worst = (0..blocks).map(|b| {
-            let ratios = of_blocks.iter().zip(&columns);
-            ratios.fold(0.0_f64, |m, (seen, column)| {
-                m.max(seen.get(b).map_or(0.0, |index| index / column.threshold))
-            })
+            let seen = of_blocks.iter().zip(&columns).filter(|(_, column)| column.threshold > 0.0);
+            seen.filter_map(|(seen, column)| Some(seen.get(b)? / column.threshold))
+                .fold(1.0, f64::max)
         });
         let worst: Vec<f64> = worst.collect();
-        let factor = upper_quantile(&worst, self.false_alarm).max(1.0);
-        columns.iter_mut().for_each(|column| column.threshold *= factor);
+        let factor = upper_quantile(&worst, self.false_alarm);
+        for column in &mut columns {
+            column.threshold = (column.threshold * factor).max(self.threshold);
+        }
         Ok(PopulationStability { window: self.window, columns })
     }
 
@@ -121,11 +123,12 @@ impl PopulationStabilityParams {
 /// of the training rows, with the shares e of training and a of the latest `window` rows (half a row
 /// added to every bin). With n and m independent rows of one distribution it is about
 /// (bins − 1)(1/n + 1/m), and where neighbouring rows are alike a multiple of that: a window of 500
-/// rows may hold a single trend. So each column's threshold is what the windows of the training rows
-/// themselves, each against all others, exceed in a share `false_alarm`, but at least `threshold`; and
-/// all thresholds are raised together until no more than such a share of windows has any column
-/// beyond. Of less than 1 / `false_alarm` windows (which overlap by three quarters) that is the largest
-/// one seen.
+/// rows may hold a single trend. So the windows of the training rows themselves, each against all
+/// others, tell what is usual for every column, and one factor for all of them is set so that a share
+/// `false_alarm` of these windows has any column beyond that many times its usual index; a threshold is
+/// never below `threshold`. Windows overlap by three quarters, and few independent ones tell the factor
+/// but roughly (from 30 of them, at 5 %, one new window in ten may exceed); of less than
+/// 1 / `false_alarm` it is the largest one seen.
 ///
 /// # References
 /// B. Yurdakul, J. Naranjo, "Statistical properties of the population stability index", *Journal of
