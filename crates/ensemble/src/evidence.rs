@@ -31,6 +31,21 @@ pub(crate) fn garrote(t: f64, threshold: f64) -> f64 {
     if t > threshold { 1.0 - (threshold / t).powi(2) } else { 0.0 }
 }
 
+/// How much of the weights the evidence supports: firm shrinkage, 0 up to `none`, 1 from `clear` on and
+/// in between `clear (t − none) / (t (clear − none))`.
+///
+/// Unlike the garrote it reaches 1: a forecast that is nearly kept is worse than one that is kept in
+/// every row, and of two forecasts that differ so little the worse one is found out.
+pub(crate) fn firm(t: f64, none: f64, clear: f64) -> f64 {
+    if t <= none {
+        0.0
+    } else if t >= clear {
+        1.0
+    } else {
+        clear * (t - none) / (t * (clear - none))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,5 +78,14 @@ mod tests {
         assert_eq!(garrote(f64::INFINITY, 2.0), 1.0);
         assert_eq!(garrote(f64::INFINITY, 0.0), 1.0);
         assert_eq!(garrote(1.0, 0.0), 1.0);
+    }
+
+    #[test]
+    fn clear_evidence_takes_nothing_away() {
+        assert_eq!((firm(2.0, 2.0, 5.0), firm(5.0, 2.0, 5.0)), (0.0, 1.0));
+        assert_eq!((firm(3.0, 2.0, 5.0), firm(f64::INFINITY, 2.0, 5.0)), (5.0 / 9.0, 1.0));
+        assert!(firm(4.999, 2.0, 5.0) > 0.999 && firm(2.001, 2.0, 5.0) < 0.001);
+        assert_eq!(firm(2.0, 2.0, 2.0), 0.0);
+        assert_eq!(firm(2.1, 2.0, 2.0), 1.0);
     }
 }

@@ -6,7 +6,7 @@ use nalgebra::{DMatrix, DVector};
 use ndarray::{ArrayRef1, ArrayRef2};
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::{garrote, t_statistic};
+use crate::evidence::{firm, t_statistic};
 use crate::simplex;
 
 /// Blocks over which the weights are cross-fitted to judge their evidence.
@@ -39,20 +39,21 @@ pub enum Meta {
 /// those weights are more than luck. In each of five blocks the forecast `f` is combined with
 /// weights learnt on the other four (purged by the horizon), and `t` is the mean of `f · y` over its
 /// standard error, autocorrelation included (the test of Clark and West for a forecast that nests
-/// the naive one). All weights are multiplied by the non-negative garrote
-/// `max(0, 1 − (evidence / t)²)`: on a market that cannot be forecast the ensemble *is* the naive
-/// forecast, and where forecasts clearly help nearly nothing is taken away.
+/// the naive one). All weights are multiplied by a firm shrinkage `s`: 0 up to `t = evidence`, 1 from
+/// `t = clear_evidence` on, `clear_evidence (t − evidence) / (t (clear_evidence − evidence))` in
+/// between; and `l2` by `1 − s`. On a market that cannot be forecast the ensemble *is* the naive
+/// forecast, and where forecasts clearly help nothing is taken away.
 ///
 /// | Name | Default | Purpose | Range |
 /// |---|---|---|---|
 /// | `meta` | simplex | how to weight | |
 /// | `l2` | 0.1 | penalty relative to the mean sum of squares of a base's forecasts; simplex and ridge | ≥ 0 |
 /// | `evidence` | 2 | t statistic up to which every weight is 0; 0 switches the shrinkage off; simplex | ≥ 0 |
+/// | `clear_evidence` | 5 | t statistic from which on nothing is taken away; simplex | ≥ `evidence` |
 ///
 /// # References
 /// - L. Breiman, *Stacked Regressions*, Machine Learning 24, 1996, doi:10.1007/BF00117832.
-/// - L. Breiman, *Better Subset Regression Using the Nonnegative Garrote*, Technometrics 37, 1995,
-///   doi:10.1080/00401706.1995.10484371.
+/// - H.-Y. Gao, A. G. Bruce, *WaveShrink with Firm Shrinkage*, Statistica Sinica 7, 1997, 855–874.
 /// - T. E. Clark, K. D. West, *Approximately normal tests for equal predictive accuracy in nested
 ///   models*, Journal of Econometrics 138, 2007, doi:10.1016/j.jeconom.2006.05.023.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -64,11 +65,13 @@ pub struct MetaParams {
     pub l2: f64,
     /// The t statistic up to which every weight is 0.
     pub evidence: f64,
+    /// The t statistic from which on nothing is taken away.
+    pub clear_evidence: f64,
 }
 
 impl Default for MetaParams {
     fn default() -> Self {
-        Self { meta: Meta::Simplex, l2: 0.1, evidence: 2.0 }
+        Self { meta: Meta::Simplex, l2: 0.1, evidence: 2.0, clear_evidence: 5.0 }
     }
 }
 
@@ -106,10 +109,16 @@ impl MetaParams {
         check_finite("targets", targets.indexed_iter())?;
         match self.meta {
             Meta::Simplex => {
-                let weights = self.simplex(predictions, targets, from_ref(&(0..n)))?;
+                let all = 0..n;
+                let all = from_ref(&all);
+                if self.evidence == 0.0 {
+                    return Ok(self.simplex(predictions, targets, all)?.iter().copied().collect());
+                }
                 let t = self.cross_fitted_t(predictions, targets, horizon)?;
-                let factor = if self.evidence > 0.0 { garrote(t, self.evidence) } else { 1.0 };
-                Ok(weights.iter().map(|w| w * factor).collect())
+                let kept = firm(t, self.evidence, self.clear_evidence);
+                let eased = Self { l2: (1.0 - kept) * self.l2, ..*self };
+                let weights = eased.simplex(predictions, targets, all)?;
+                Ok(weights.iter().map(|w| w * kept).collect())
             }
             Meta::Ridge => {
                 let Some((a, b)) = self.normal_equations(predictions, targets, from_ref(&(0..n)))
@@ -143,6 +152,14 @@ impl MetaParams {
             if !(value >= 0.0 && value.is_finite()) {
                 return Err(Error::invalid_parameter(name, ">= 0", value));
             }
+        }
+        if self.clear_evidence.is_nan() || self.clear_evidence < self.evidence {
+            let requirement = format!(">= {} (evidence)", self.evidence);
+            return Err(Error::invalid_parameter(
+                "clear_evidence",
+                requirement,
+                self.clear_evidence,
+            ));
         }
         Ok(())
     }

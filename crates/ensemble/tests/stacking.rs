@@ -475,7 +475,9 @@ fn every_meta_model_does_what_its_name_says() {
     let x = random.values().to_owned();
     let y: Array1<f64> =
         x.rows().into_iter().map(|r| 0.7 * r[0] - 0.4 * r[1] + r[2] * 0.1).collect();
-    let weights = |meta, l2| MetaParams { meta, l2, evidence: 0.0 }.weights(&x, &y, 1).unwrap();
+    let weights = |meta, l2| {
+        MetaParams { meta, l2, evidence: 0.0, ..Default::default() }.weights(&x, &y, 1).unwrap()
+    };
     assert_eq!(weights(Meta::Mean, 0.1), [1.0 / 3.0; 3]);
     assert_eq!(weights(Meta::BestSingle, 0.1), [1.0, 0.0, 0.0]);
     let ridge = weights(Meta::Ridge, 0.0);
