@@ -2,29 +2,39 @@
 //!
 //! ```text
 //! cargo run --release --example leaderboard -- --candles BTCUSDT_1h.csv.gz --limit 5000
+//! cargo run --release --example leaderboard -- --directory candles/ --limit 5000 --markdown page.md
 //! ```
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
+use forecastle::core::CandleSeries;
 use forecastle::evaluation::{LeaderboardRow, write_csv};
 use forecastle::features::VwapAnchor;
-use forecastle::{ModelKind, Pipeline};
+use forecastle::{ModelKind, Pipeline, Refit, WalkForwardParams};
 
 #[path = "support/candles.rs"]
 mod candles;
+#[path = "support/leaderboard_page.rs"]
+mod leaderboard_page;
 #[path = "support/output.rs"]
 mod output;
 #[path = "support/progress_bar.rs"]
 mod progress_bar;
+
+use leaderboard_page::CellOfBoard;
 
 /// Judges every model beside naive: fitted on the first half, refitted block by block
 #[derive(Debug, Parser)]
 struct Args {
     #[command(flatten)]
     candles: candles::CandleArgs,
+    /// Judge the candles of every CSV file in a folder
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["candles", "simulate", "exchange"])]
+    directory: Option<PathBuf>,
     /// Bars ahead
     #[arg(long, value_delimiter = ',', default_value = "1,5,12")]
     horizons: Vec<usize>,
@@ -43,6 +53,9 @@ struct Args {
     /// Write CSV here
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Write the page of all series here, as Markdown
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -50,48 +63,162 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
-    let input = args.candles.load()?;
-    let mut rows = Vec::new();
+    let inputs = match &args.directory {
+        None => {
+            let input = args.candles.load()?;
+            vec![(input.series.symbol().to_string(), input.to_string(), input.series)]
+        }
+        Some(directory) => read_folder(directory, &args.candles)?,
+    };
     let bar = progress_bar::Bar::new();
-    for &horizon in &args.horizons {
+    let mut cells = Vec::new();
+    for (series, described, candles) in &inputs {
+        let judged = judge(args, series, candles, &bar).with_context(|| format!("{series}"))?;
+        output::write_to(None, |out| {
+            writeln!(out, "{described}")?;
+            let header = Line::header();
+            writeln!(out, "{header}")?;
+            let rows = judged.iter().flat_map(|cell| &cell.rows);
+            rows.into_iter().try_for_each(|row| Ok(writeln!(out, "{}", Line::of(row))?))
+        })?;
+        cells.extend(judged);
+    }
+    bar.finish();
+    if args.output.is_some() {
+        let rows: Vec<LeaderboardRow> =
+            cells.iter().flat_map(|cell| cell.rows.iter().cloned()).collect();
+        output::write_to(args.output.as_deref(), |mut out| Ok(write_csv(&rows, &mut out)?))?;
+    }
+    if args.markdown.is_some() {
+        let page = leaderboard_page::page(&cells, &command(args));
+        output::write_to(args.markdown.as_deref(), |out| Ok(out.write_all(page.as_bytes())?))?;
+    }
+    output::write_to(None, |out| Ok(write!(out, "\n{}", leaderboard_page::verdicts(&cells))?))
+}
+
+/// The candles of every CSV file, by name.
+fn read_folder(
+    directory: &Path,
+    options: &candles::CandleArgs,
+) -> Result<Vec<(String, String, CandleSeries)>> {
+    let cannot = || format!("cannot read {}", directory.display());
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).with_context(cannot)? {
+        let path = entry.with_context(cannot)?.path();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        if name.is_some_and(|name| name.ends_with(".csv") || name.ends_with(".csv.gz")) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    ensure!(!files.is_empty(), "{} holds no CSV file", directory.display());
+    let read = |path: &PathBuf| -> Result<(String, String, CandleSeries)> {
+        let input = options.read(path)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = name.trim_end_matches(".gz").trim_end_matches(".csv").replace('_', " ");
+        Ok((name, input.to_string(), input.series))
+    };
+    files.iter().map(read).collect()
+}
+
+fn judge(
+    args: &Args,
+    series: &str,
+    candles: &CandleSeries,
+    bar: &progress_bar::Bar,
+) -> Result<Vec<CellOfBoard>> {
+    let params = WalkForwardParams { refit: Refit::Times(args.folds), ..Default::default() };
+    let judge = |&horizon: &usize| -> Result<CellOfBoard> {
         let pipeline = Pipeline::builder()
             .horizon(horizon)
             .vwap(args.vwap)
             .models(args.models.iter().copied())
             .seed(args.seed)
             .build()?;
-        rows.extend(pipeline.leaderboard(&input.series, args.folds, &bar)?.rows()?);
-    }
-    bar.finish();
-    if args.output.is_some() {
-        output::write_to(args.output.as_deref(), |mut out| Ok(write_csv(&rows, &mut out)?))?;
-    }
-    output::write_to(None, |out| {
-        writeln!(out, "{input}")?;
-        writeln!(
-            out,
-            "{:<22}{:>8}{:>7}{:>11}{:>11}{:>9}{:>11}{:>11}{:>8}{:>7}",
-            "model", "horizon", "n", "MAE", "RMSE", "MASE", "vs naive", "direction", "DM", "p"
-        )?;
-        rows.iter().try_for_each(|row| Ok(writeln!(out, "{}", line(row))?))
-    })
+        let run = pipeline.walk_forward(candles, &params, bar)?;
+        Ok(CellOfBoard {
+            series: series.to_owned(),
+            horizon,
+            rows: run.leaderboard()?.rows()?,
+            interval: run.interval(),
+            reliability: run.reliability()?,
+        })
+    };
+    args.horizons.iter().map(judge).collect()
 }
 
-fn line(row: &LeaderboardRow) -> String {
-    let number = |value: Option<f64>, decimals: usize| {
-        value.map_or_else(|| "-".to_owned(), |v| format!("{v:.decimals$}"))
-    };
-    format!(
-        "{:<22}{:>8}{:>7}{:>11.6}{:>11.6}{:>9}{:>11}{:>11}{:>8}{:>7}",
-        row.model,
-        row.horizon,
-        row.n,
-        row.mae,
-        row.rmse,
-        number(row.mase, 4),
-        number(row.relative_rmse, 4),
-        number(row.directional_accuracy, 4),
-        number(row.dm_statistic, 2),
-        number(row.dm_p, 3),
-    )
+/// What makes the same page again.
+fn command(args: &Args) -> String {
+    let list = |items: Vec<String>| items.join(",");
+    let mut text = "cargo run --release --example leaderboard --".to_owned();
+    if let Some(directory) = &args.directory {
+        text.push_str(&format!(" --directory {}", directory.display()));
+    }
+    if let Some(limit) = args.candles.limit {
+        text.push_str(&format!(" --limit {limit}"));
+    }
+    text.push_str(&format!(
+        " --horizons {} --models {}",
+        list(args.horizons.iter().map(ToString::to_string).collect()),
+        list(args.models.iter().map(ToString::to_string).collect()),
+    ));
+    if let Some(page) = &args.markdown {
+        text.push_str(&format!(" --markdown {}", page.display()));
+    }
+    text
+}
+
+/// A line of the printed table.
+struct Line([String; 13]);
+
+impl Line {
+    fn header() -> Self {
+        Self(
+            [
+                "model",
+                "horizon",
+                "n",
+                "MAE",
+                "RMSE",
+                "MASE",
+                "RMSSE",
+                "vs naive",
+                "direction",
+                "IC",
+                "DM",
+                "p",
+                "in the set",
+            ]
+            .map(str::to_owned),
+        )
+    }
+
+    fn of(row: &LeaderboardRow) -> Self {
+        let number = |value: Option<f64>, decimals: usize| {
+            value.map_or_else(|| "-".to_owned(), |v| format!("{v:.decimals$}"))
+        };
+        Self([
+            row.model.clone(),
+            row.horizon.to_string(),
+            row.n.to_string(),
+            number(Some(row.mae), 6),
+            number(Some(row.rmse), 6),
+            number(row.mase, 4),
+            number(row.rmsse, 4),
+            number(row.relative_rmse, 4),
+            number(row.directional_accuracy, 4),
+            number(row.information_coefficient, 3),
+            number(row.dm_statistic, 2),
+            number(row.dm_p, 3),
+            number(row.mcs_p, 3),
+        ])
+    }
+}
+
+impl std::fmt::Display for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [model, rest @ ..] = &self.0;
+        write!(f, "{model:<22}")?;
+        rest.iter().try_for_each(|cell| write!(f, "{cell:>11}"))
+    }
 }

@@ -34,8 +34,6 @@ use forecastle::models_tree::BoostingParams;
 use forecastle::{Pipeline, PipelineConfig};
 use ndarray::{Array1, ArrayRef2};
 
-#[path = "support/final_table.rs"]
-mod final_table;
 #[path = "support/output.rs"]
 mod output;
 
@@ -215,7 +213,7 @@ fn final_table_of_a_pipeline(
     let models = format!("final table, {} models", config.models.len());
     let fitted = Pipeline::new(config)?.fit(&candles.slice(0..candles.len() / 4 * 3))?;
     let cuts = CausalityParams { cuts: 4, seed: args.seed, ..Default::default() };
-    let verdict = assert_causal(&final_table::final_table(&fitted), candles, &cuts);
+    let verdict = assert_causal(&fitted, candles, &cuts);
     match verdict {
         Ok(()) => checks.add(&models, false, false, "no cell changes with a later candle"),
         Err(breach @ NotCausal::Breach { .. }) => {

@@ -14,7 +14,6 @@ use forecastle::models_deep::{AutoencoderParams, GruParams, TrainingParams, Tran
 use forecastle::{Pipeline, PipelineConfig};
 use ndarray::Array1;
 
-use crate::final_table::final_table;
 use crate::shared::shared;
 
 fn simulated(n: usize) -> CandleSeries {
@@ -90,10 +89,10 @@ fn no_cell_of_the_final_table_changes_with_a_later_candle() {
     let fitted = pipeline().fit(&candles.slice(0..1_000)).unwrap();
     assert_eq!(fitted.config().models.len(), 6);
     let params = CausalityParams { cuts: 4, ..Default::default() };
-    assert_causal(&final_table(&fitted), &candles, &params).unwrap();
+    assert_causal(&fitted, &candles, &params).unwrap();
     // The same table one row late is caught, in its columns of forecasts too.
     let late = TabulateFn::new(|candles: &CandleSeries| {
-        let mut table = final_table(&fitted).tabulate(candles)?;
+        let mut table = fitted.tabulate(candles)?;
         let values = table.values().to_owned();
         for (mut column, from) in table.values_mut().columns_mut().into_iter().zip(values.columns())
         {

@@ -6,10 +6,9 @@
 mod conformance;
 mod dependencies;
 mod exchanges;
-#[path = "../examples/support/final_table.rs"]
-mod final_table;
 mod golden;
 mod leaks;
 mod pipeline;
+mod proof;
 mod shared;
 mod tuning;

@@ -1,7 +1,7 @@
 //! Where the examples' candles come from: a file, an exchange, or the simulator.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use forecastle::core::{CandleSeries, RepairReport, Symbol, Timeframe};
@@ -30,7 +30,7 @@ pub(crate) struct CandleArgs {
     timeframe: Option<Timeframe>,
     /// Use the last N candles only (simulated: so many, 5000 when absent; from an exchange 2000)
     #[arg(long, value_name = "N")]
-    limit: Option<usize>,
+    pub(crate) limit: Option<usize>,
     #[command(flatten)]
     download: exchange::DownloadArgs,
 }
@@ -85,6 +85,11 @@ impl CandleArgs {
             (repairs.gaps, repairs.missing) = series.gaps();
             return Ok(Input { series, repairs, source: format!("simulated, seed {seed}") });
         };
+        self.read(path)
+    }
+
+    /// The candles of a file.
+    pub(crate) fn read(&self, path: &Path) -> Result<Input> {
         let options = ReadOptions {
             symbol: self.symbol.clone(),
             timeframe: self.timeframe,

@@ -10,7 +10,7 @@
 //!   the coverage while the market drifts, bar by bar and with labels that come late;
 //!   [`ConformalQuantiles`] corrects bands of quantile forecasts. [`IntervalScore`] compares them.
 //! - **Probabilities**: [`ProbabilityCalibration`] turns a raw probability into one that what
-//!   happened bears out; [`reliability_table`] shows it.
+//!   happened bears out; [`RollingErrors`] gives raw ones as errors come.
 //!
 //! ```
 //! use forecastle_core::{FeatureTable, PredictExt, Rows, Timestamp};
@@ -62,7 +62,6 @@ mod order_statistics;
 mod out_of_fold;
 mod platt;
 mod probability_calibration;
-mod reliability;
 mod ridge;
 mod rolling_errors;
 mod rolling_scores;
@@ -83,7 +82,6 @@ pub use out_of_fold::{Base, OutOfFold, out_of_fold};
 pub use probability_calibration::{
     CalibrationMethod, ProbabilityCalibration, ProbabilityCalibrationParams,
 };
-pub use reliability::{ReliabilityBin, reliability_table};
 pub use ridge::{Ridge, RidgeParams};
 pub use rolling_errors::RollingErrors;
 pub use stacking::{MetaModel, Stacking, StackingParams};

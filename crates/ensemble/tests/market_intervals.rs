@@ -9,8 +9,12 @@ use std::path::Path;
 use flate2::read::GzDecoder;
 use forecastle_ensemble::{
     AdaptiveConformalParams, ConformalParams, IntervalScore, ProbabilityCalibrationParams, Sides,
-    StepSize, reliability_table,
+    StepSize,
 };
+
+#[path = "support/deciles.rs"]
+mod deciles;
+use deciles::deciles;
 
 const MARKETS: [&str; 4] =
     ["binance_BTCUSDT_1h", "binance_ETHUSDT_1h", "binance_EURUSDT_1h", "stockindicators_SPX_1d"];
@@ -141,14 +145,14 @@ fn calibrated_probabilities_of_direction_hold_in_every_decile_where_raw_ones_do_
         for horizon in [1, 5, 12] {
             for share in [-0.3, 0.3] {
                 let (raw, calibrated, happened) = directions(&logs, &scales, horizon, share);
-                for bin in reliability_table(&calibrated, &happened, 10).unwrap() {
+                for bin in deciles(&calibrated, &happened) {
                     println!("{name}, horizon {horizon}, {share}: {bin:?}");
                     let context = format!("{name}, horizon {horizon}, {share}: {bin:?}");
                     // Fewer rows are one stretch of a market whose hit rate drifts, or a tail:
                     // 250 independent rows alone have a standard error of 3.2 points.
                     assert!(bin.n < 3000 || bin.gap().abs() < 0.04, "{context}");
                 }
-                let table = reliability_table(&raw, &happened, 10).unwrap();
+                let table = deciles(&raw, &happened);
                 let gaps = table.iter().filter(|bin| bin.n >= 200).map(|bin| bin.gap().abs());
                 worst_raw = gaps.fold(worst_raw, f64::max);
             }

@@ -45,6 +45,7 @@ mod row;
 mod screen;
 mod skill;
 mod structure;
+mod tabulate;
 mod text_table;
 mod trading;
 mod trading_screen;
