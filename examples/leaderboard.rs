@@ -73,7 +73,7 @@ fn run(args: &Args) -> Result<()> {
     let bar = progress_bar::Bar::new();
     let mut cells = Vec::new();
     for (series, described, candles) in &inputs {
-        let judged = judge(args, series, candles, &bar).with_context(|| format!("{series}"))?;
+        let judged = judge(args, series, candles, &bar).with_context(|| series.clone())?;
         output::write_to(None, |out| {
             writeln!(out, "{described}")?;
             let header = Line::header();

@@ -53,7 +53,7 @@ pub enum Meta {
 ///
 /// # References
 /// - L. Breiman, *Stacked Regressions*, Machine Learning 24, 1996, doi:10.1007/BF00117832.
-/// - H.-Y. Gao, A. G. Bruce, *WaveShrink with Firm Shrinkage*, Statistica Sinica 7, 1997, 855–874.
+/// - H.-Y. Gao, A. G. Bruce, "`WaveShrink` with firm shrinkage", Statistica Sinica 7, 1997, 855–874.
 /// - T. E. Clark, K. D. West, *Approximately normal tests for equal predictive accuracy in nested
 ///   models*, Journal of Econometrics 138, 2007, doi:10.1016/j.jeconom.2006.05.023.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

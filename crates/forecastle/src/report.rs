@@ -193,7 +193,7 @@ impl Report {
         let guard = self.guards.get(index).cloned().flatten();
         let structure = self.structure.row(candle, indicators, guard.is_some());
         let forecast = self.forecasts.get(index).copied().unwrap_or_default();
-        Some(TableRow { structure, guard, forecast })
+        Some(TableRow { structure, forecast, guard })
     }
 
     /// The last row: "the forecast".

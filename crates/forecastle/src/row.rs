@@ -91,7 +91,7 @@ const FORECAST: [&str; 10] = [
     "ensemble_confidence",
 ];
 
-/// Why the signal is HOLD whatever the rules say; belongs to the signals, comes from what was learnt.
+/// Why the signal is HOLD whatever the rules say; it comes from what was learnt.
 const GUARD: [&str; 1] = ["guard"];
 
 /// Joins lists of names, of which `N` in all are taken.
@@ -112,10 +112,10 @@ const fn joined<const N: usize>(lists: [&[&'static str]; 5]) -> [&'static str; N
 }
 
 const N_STRUCTURE: usize = CANDLE.len() + SHOWN_INDICATORS + RULES.len();
-const N_TABLE: usize = N_STRUCTURE + GUARD.len() + FORECAST.len();
+const N_TABLE: usize = N_STRUCTURE + FORECAST.len() + GUARD.len();
 const INDICATORS: [&str; SHOWN_INDICATORS] = joined([&INDICATOR_NAMES, &[], &[], &[], &[]]);
 const STRUCTURE: [&str; N_STRUCTURE] = joined([&CANDLE, &INDICATORS, &RULES, &[], &[]]);
-const TABLE: [&str; N_TABLE] = joined([&CANDLE, &INDICATORS, &RULES, &GUARD, &FORECAST]);
+const TABLE: [&str; N_TABLE] = joined([&CANDLE, &INDICATORS, &RULES, &FORECAST, &GUARD]);
 
 /// Holds what candles and rules alone say of one bar: candle, market structure, signal system.
 ///
@@ -230,10 +230,10 @@ impl Record for ForecastRow {
 pub struct TableRow {
     /// Candle, market structure and signal system.
     pub structure: StructureRow,
-    /// Why a guard holds the signal; `None` where nothing does.
-    pub guard: Option<String>,
     /// The learnt forecasts.
     pub forecast: ForecastRow,
+    /// Why a guard holds the signal; `None` where nothing does.
+    pub guard: Option<String>,
 }
 
 impl Record for TableRow {
@@ -241,8 +241,8 @@ impl Record for TableRow {
 
     fn visit(&self, visitor: &mut dyn FnMut(&'static str, Cell<'_>)) {
         self.structure.visit(visitor);
-        visitor("guard", self.guard.as_deref().map_or(Cell::Null, Cell::Text));
         self.forecast.visit(visitor);
+        visitor("guard", self.guard.as_deref().map_or(Cell::Null, Cell::Text));
     }
 }
 
