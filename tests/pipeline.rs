@@ -5,6 +5,7 @@ use forecastle::core::{Artifact, CandleSeries, Progress, ProgressEvent, Target};
 use forecastle::features::VwapAnchor;
 use forecastle::market_data::{ReadOptions, Simulator, SimulatorParams, read_candles};
 use forecastle::models_deep::{AutoencoderParams, GruParams, TrainingParams, TransformerParams};
+use forecastle::models_tree::BoostingEngine;
 use forecastle::{
     Error, FittedPipeline, ModelKind, NeuralEngine, Pipeline, PipelineConfig, Report, RowSelection,
     Signal,
@@ -333,8 +334,14 @@ fn the_ensemble_is_nowhere_significantly_worse_than_naive_and_never_beaten_for_s
         let candles = read_candles(path, &ReadOptions::default()).unwrap().series.tail(5_000);
         for horizon in [1, 5, 12] {
             // With the neural models this takes half an hour; docs/honesty.md has their figures.
-            let quick = Pipeline::builder().horizon(horizon).models(ModelKind::QUICK);
-            let board = quick.build().unwrap().leaderboard(&candles, 5, &()).unwrap();
+            // The page's figures are of our own booster, whether XGBoost is installed or not.
+            let config = PipelineConfig {
+                horizon,
+                models: ModelKind::QUICK.to_vec(),
+                boosting_engine: BoostingEngine::PureRust,
+                ..Default::default()
+            };
+            let board = Pipeline::new(config).unwrap().leaderboard(&candles, 5, &()).unwrap();
             let rows = board.rows().unwrap();
             assert_eq!(rows[0].model, "naive");
             let ensemble = rows.iter().find(|row| row.model == "ensemble").unwrap();

@@ -157,8 +157,9 @@ impl Performance {
             turnover: None,
             exposure: share(outcome.bars_exposed, equity.len()),
             mean_bars_held: share(trades.iter().map(|t| t.bars_held).sum(), trades.len()),
-            gross: trades.iter().map(|trade| trade.gross).sum(),
-            costs: trades.iter().map(|trade| trade.costs).sum(),
+            // An empty sum is −0.
+            gross: 0.0 + trades.iter().map(|trade| trade.gross).sum::<f64>(),
+            costs: 0.0 + trades.iter().map(|trade| trade.costs).sum::<f64>(),
             skewness: returns.skewness,
             kurtosis: returns.kurtosis,
             probabilistic_sharpe: None,
@@ -172,7 +173,7 @@ impl Performance {
         let gains: f64 = trades.iter().map(|trade| trade.net.max(0.0)).sum();
         let losses: f64 = trades.iter().map(|trade| (-trade.net).max(0.0)).sum();
         performance.profit_factor = Some(gains / losses).filter(|_| losses > 0.0);
-        let traded: f64 = trades.iter().map(Trade::traded).sum();
+        let traded = 0.0 + trades.iter().map(Trade::traded).sum::<f64>();
         let mean_equity = equity.iter().sum::<f64>() / equity.len() as f64;
         performance.turnover =
             years.filter(|_| mean_equity > 0.0).map(|years| traded / mean_equity / years);

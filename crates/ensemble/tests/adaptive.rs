@@ -308,6 +308,30 @@ fn a_damaged_state_is_refused() {
 }
 
 #[test]
+fn a_step_of_zero_is_split_conformal_with_the_errors_so_far() {
+    let params = AdaptiveConformalParams {
+        step: StepSize::Fixed(0.0),
+        ..AdaptiveConformalParams::default()
+    };
+    let mut adaptive = params.start().unwrap();
+    let mut errors: Vec<f64> = Vec::new();
+    for t in 0..300_usize {
+        let issued = adaptive.issue(1.0, 1.0).unwrap();
+        if let Ok(split) = forecastle_ensemble::ConformalParams::default().fit(&errors) {
+            let ((low, high), expected) = (issued.interval(), split.interval(1.0));
+            assert!((low - expected.0).abs() < 1e-12 && (high - expected.1).abs() < 1e-12, "{t}");
+        } else {
+            assert!(!issued.is_ready(), "{t}");
+        }
+        // Errors that grow: an adaptive level would answer.
+        let error = (t as f64 / 100.0).exp() * ((t * 7_919 % 1_009) as f64 / 1_009.0 - 0.5);
+        adaptive.observe(&issued, 1.0 + error).unwrap();
+        errors.push(error);
+    }
+    assert!(adaptive.levels().all(|level| (level - 0.1).abs() < 1e-12));
+}
+
+#[test]
 fn bad_input_is_an_error() {
     let base = AdaptiveConformalParams::default();
     let named = |params: AdaptiveConformalParams| match params.start() {
@@ -317,7 +341,7 @@ fn bad_input_is_an_error() {
     assert_eq!(named(AdaptiveConformalParams { coverage: 1.0, ..base }), "coverage");
     assert_eq!(named(AdaptiveConformalParams { horizon: 0, ..base }), "horizon");
     assert_eq!(named(AdaptiveConformalParams { window: Some(8), ..base }), "window");
-    for step in [0.0, -0.1, 1.5, f64::NAN] {
+    for step in [-0.1, 1.5, f64::NAN] {
         assert_eq!(named(AdaptiveConformalParams { step: StepSize::Fixed(step), ..base }), "step");
     }
     assert!(matches!(base.fit(&[1.0, f64::NAN]), Err(Error::NonFinite { row: 1, .. })));
