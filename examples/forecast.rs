@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use forecastle::features::VwapAnchor;
 use forecastle::models_tree::BoostingEngine;
-use forecastle::{ModelKind, NeuralEngine, Pipeline, PipelineConfig, RowSelection};
+use forecastle::{IntervalMethod, ModelKind, NeuralEngine, Pipeline, PipelineConfig, RowSelection};
 
 #[path = "support/candles.rs"]
 mod candles;
@@ -45,6 +45,12 @@ struct Args {
     /// [default: `pure_rust`]
     #[arg(long)]
     neural_engine: Option<NeuralEngine>,
+    /// Share of moves that the ensemble's interval must hold [default: 0.9]
+    #[arg(long, value_name = "SHARE")]
+    interval_level: Option<f64>,
+    /// What the interval is made of: `adaptive`, `split` or `quantiles` [default: adaptive]
+    #[arg(long, value_name = "METHOD")]
+    interval: Option<IntervalMethod>,
     /// Tell which features moved the boosted forecast of the last candle
     #[arg(long)]
     explain: bool,
@@ -78,6 +84,9 @@ impl Args {
         config.vwap = self.vwap.unwrap_or(config.vwap);
         config.boosting_engine = self.boosting_engine.unwrap_or(config.boosting_engine);
         config.neural_engine = self.neural_engine.unwrap_or(config.neural_engine);
+        let stacking = &mut config.stacking;
+        stacking.interval_level = self.interval_level.unwrap_or(stacking.interval_level);
+        stacking.interval = self.interval.unwrap_or(stacking.interval);
         if let Some(models) = &self.models {
             config.models.clone_from(models);
         }

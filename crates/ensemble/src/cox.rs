@@ -88,6 +88,19 @@ mod tests {
     }
 
     #[test]
+    fn the_fit_is_the_mode_of_the_posterior() {
+        let scores: Vec<f64> = (0..400).map(|i| f64::from(i * 7_919 % 401) / 100.0 - 2.0).collect();
+        let outcomes: Vec<f64> = (0..400).map(|i| f64::from(u8::from(i * 31 % 7 < 4))).collect();
+        let (share, prior) = (0.2, 10.0);
+        let fitted = recalibrated(&scores, &outcomes, share, prior);
+        assert!(fitted.slope > 0.0 && fitted.intercept != 0.0, "{fitted:?}");
+        let errors = || scores.iter().zip(&outcomes).map(|(z, y)| (z, share * (fitted.at(*z) - y)));
+        let along_intercept = errors().map(|(_, e)| e).sum::<f64>() + prior * fitted.intercept;
+        let along_slope = errors().map(|(z, e)| e * z).sum::<f64>() + prior * (fitted.slope - 1.0);
+        assert!(along_intercept.abs() < 1e-6 && along_slope.abs() < 1e-6, "{fitted:?}");
+    }
+
+    #[test]
     fn a_slope_below_zero_becomes_zero() {
         let scores: Vec<f64> = (0..1_000).map(|i| if i % 2 == 0 { 1.0 } else { -1.0 }).collect();
         let outcomes: Vec<f64> = (0..1_000).map(|i| f64::from(u8::from(i % 2 == 1))).collect();
