@@ -11,7 +11,6 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use forecastle::core::CandleSeries;
 use forecastle::evaluation::{LeaderboardRow, write_csv};
 use forecastle::features::VwapAnchor;
 use forecastle::{ModelKind, Pipeline, Refit, WalkForwardParams};
@@ -63,17 +62,23 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
-    let inputs = match &args.directory {
-        None => {
-            let input = args.candles.load()?;
-            vec![(input.series.symbol().to_string(), input.to_string(), input.series)]
-        }
-        Some(directory) => read_folder(directory, &args.candles)?,
+    let sources: Vec<Option<PathBuf>> = match &args.directory {
+        None => vec![None],
+        Some(directory) => files(directory)?.into_iter().map(Some).collect(),
     };
     let bar = progress_bar::Bar::new();
-    let mut cells = Vec::new();
-    for (series, described, candles) in &inputs {
-        let judged = judge(args, series, candles, &bar).with_context(|| series.clone())?;
+    let (mut cells, mut failures) = (Vec::new(), Vec::new());
+    for source in &sources {
+        let (described, judged) = match judge(args, source.as_deref(), &bar) {
+            Ok(judged) => judged,
+            // One series of many that cannot be judged keeps none of the others from the page.
+            Err(error) if sources.len() > 1 => {
+                let name = source.as_deref().map(series_name).unwrap_or_default();
+                failures.push(format!("{name}: {error:#}"));
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         output::write_to(None, |out| {
             writeln!(out, "{described}")?;
             let header = Line::header();
@@ -87,20 +92,31 @@ fn run(args: &Args) -> Result<()> {
     if args.output.is_some() {
         let rows: Vec<LeaderboardRow> =
             cells.iter().flat_map(|cell| cell.rows.iter().cloned()).collect();
-        output::write_to(args.output.as_deref(), |mut out| Ok(write_csv(&rows, &mut out)?))?;
+        let mut csv = Vec::new();
+        write_csv(&rows, &mut csv)?;
+        if args.directory.is_some() {
+            csv = with_series(&String::from_utf8(csv)?, &cells).into_bytes();
+        }
+        output::write_to(args.output.as_deref(), |out| Ok(out.write_all(&csv)?))?;
     }
     if args.markdown.is_some() {
         let page = leaderboard_page::page(&cells, &command(args));
         output::write_to(args.markdown.as_deref(), |out| Ok(out.write_all(page.as_bytes())?))?;
     }
-    output::write_to(None, |out| Ok(write!(out, "\n{}", leaderboard_page::verdicts(&cells))?))
+    output::write_to(None, |out| Ok(write!(out, "\n{}", leaderboard_page::verdicts(&cells))?))?;
+    ensure!(failures.is_empty(), "not judged: {}", failures.join("; "));
+    Ok(())
 }
 
-/// The candles of every CSV file, by name.
-fn read_folder(
-    directory: &Path,
-    options: &candles::CandleArgs,
-) -> Result<Vec<(String, String, CandleSeries)>> {
+/// The lines of a CSV of all cells, with the series in front.
+fn with_series(csv: &str, cells: &[CellOfBoard]) -> String {
+    let named = cells.iter().flat_map(|cell| cell.rows.iter().map(|_| cell.series.as_str()));
+    let lines = csv.lines().zip(["series"].into_iter().chain(named));
+    lines.map(|(line, series)| format!("\"{}\",{line}\n", series.replace('"', "\"\""))).collect()
+}
+
+/// Every CSV file of a folder, by name.
+fn files(directory: &Path) -> Result<Vec<PathBuf>> {
     let cannot = || format!("cannot read {}", directory.display());
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).with_context(cannot)? {
@@ -112,21 +128,26 @@ fn read_folder(
     }
     files.sort();
     ensure!(!files.is_empty(), "{} holds no CSV file", directory.display());
-    let read = |path: &PathBuf| -> Result<(String, String, CandleSeries)> {
-        let input = options.read(path)?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let name = name.trim_end_matches(".gz").trim_end_matches(".csv").replace('_', " ");
-        Ok((name, input.to_string(), input.series))
-    };
-    files.iter().map(read).collect()
+    Ok(files)
 }
 
+/// A file's name as the page shows it.
+fn series_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.trim_end_matches(".gz").trim_end_matches(".csv").replace('_', " ")
+}
+
+/// What was read, and the series at every horizon.
 fn judge(
     args: &Args,
-    series: &str,
-    candles: &CandleSeries,
+    source: Option<&Path>,
     bar: &progress_bar::Bar,
-) -> Result<Vec<CellOfBoard>> {
+) -> Result<(String, Vec<CellOfBoard>)> {
+    let input = match source {
+        None => args.candles.load()?,
+        Some(path) => args.candles.read(path)?,
+    };
+    let series = source.map_or_else(|| input.series.symbol().to_string(), series_name);
     let params = WalkForwardParams { refit: Refit::Times(args.folds), ..Default::default() };
     let judge = |&horizon: &usize| -> Result<CellOfBoard> {
         let pipeline = Pipeline::builder()
@@ -135,16 +156,17 @@ fn judge(
             .models(args.models.iter().copied())
             .seed(args.seed)
             .build()?;
-        let run = pipeline.walk_forward(candles, &params, bar)?;
+        let run = pipeline.walk_forward(&input.series, &params, bar)?;
         Ok(CellOfBoard {
-            series: series.to_owned(),
+            series: series.clone(),
             horizon,
             rows: run.leaderboard()?.rows()?,
             interval: run.interval(),
             reliability: run.reliability()?,
         })
     };
-    args.horizons.iter().map(judge).collect()
+    let cells = args.horizons.iter().map(judge).collect::<Result<_>>()?;
+    Ok((input.to_string(), cells))
 }
 
 /// What makes the same page again.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::learned::{Learned, Memory, Predictions, judged};
 use crate::quantiles::QuantileBand;
+use crate::screen::told_rows;
 use crate::{ForecastRow, Pipeline, PipelineConfig, Record, Report, RunInfo, SkippedModel};
 
 const KIND: &str = "pipeline";
@@ -184,7 +185,9 @@ impl FittedPipeline {
             models: learned.map_or_else(Vec::new, |l| l.memory.models.clone()),
             naive_weight: learned.map(|l| l.stacking.naive_weight()),
             interval: learned.and_then(|l| l.memory.track_record.interval),
-            reliability: learned.and_then(|l| l.memory.track_record.reliability.clone()),
+            reliability: learned
+                .and_then(|l| l.memory.track_record.reliability.as_ref())
+                .map_or_else(Vec::new, told_rows),
             explanation: None,
             skipped,
             warnings: Vec::new(),

@@ -3,7 +3,7 @@ use std::io::{self, Write};
 use forecastle_core::{
     CandleSeries, Error, FeatureTable, RepairReport, Result, Symbol, Target, Timeframe, Timestamp,
 };
-use forecastle_evaluation::ReliabilityTable;
+use forecastle_evaluation::ReliabilityRow;
 use forecastle_features::{INDICATOR_NAMES, VwapAnchor};
 use forecastle_models_tree::Explanation;
 use serde::ser::{SerializeMap, SerializeSeq, Serializer};
@@ -86,9 +86,9 @@ pub struct RunInfo {
     pub naive_weight: Option<f64>,
     /// The ensemble's interval.
     pub interval: Option<IntervalSummary>,
-    /// What became of the ensemble's confidence on rows that it had not seen; `None` where it has had
-    /// no direction to be confident of.
-    pub reliability: Option<ReliabilityTable>,
+    /// What became of the ensemble's confidence on rows that it had not seen, by deciles of what was
+    /// told, without empty ones; empty where it has had no direction to be confident of.
+    pub reliability: Vec<ReliabilityRow>,
     /// What moved the boosted forecast of the last candle, when asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explanation: Option<Explanation>,

@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 
 use forecastle_core::{RepairReport, Signal};
-use forecastle_evaluation::ReliabilityTable;
+use forecastle_evaluation::{ReliabilityRow, ReliabilityTable};
 use forecastle_features::Indicator;
 use forecastle_models_tree::Explanation;
 
@@ -204,8 +204,8 @@ fn forecast(run: &RunInfo, row: &TableRow) -> String {
         text.push('\n');
     }
     text.push_str(&models(run, Some(row)));
-    if let Some(reliability) = &run.reliability {
-        text.push_str(&reliability_text(reliability));
+    if !run.reliability.is_empty() {
+        text.push_str(&reliability_text(&run.reliability));
         text.push_str(
             "probability of the ensemble's direction, out of fold: told, and come true\n",
         );
@@ -213,10 +213,15 @@ fn forecast(run: &RunInfo, row: &TableRow) -> String {
     text
 }
 
+/// The bins in which something was told.
+pub(crate) fn told_rows(reliability: &ReliabilityTable) -> Vec<ReliabilityRow> {
+    reliability.rows().into_iter().filter(|bin| bin.n > 0).collect()
+}
+
 /// What was told and what came true, a line a bin of the confidence.
-pub(crate) fn reliability_text(reliability: &ReliabilityTable) -> String {
+pub(crate) fn reliability_text(reliability: &[ReliabilityRow]) -> String {
     let mut rows = table(&["confidence", "told", "came true", "standard error", "rows"]);
-    for bin in reliability.rows().iter().filter(|bin| bin.n > 0) {
+    for bin in reliability {
         rows.add_row([
             format!("{:.0} to {:.0} %", 100.0 * bin.lower, 100.0 * bin.upper),
             figure(bin.mean_forecast, |v| format!("{:.1} %", 100.0 * v)),

@@ -9,7 +9,7 @@ use ndarray::{Array1, s};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::screen::reliability_text;
+use crate::screen::{reliability_text, told_rows};
 use crate::skill::ENSEMBLE;
 use crate::{Cell, FittedPipeline, IntervalSummary, Pipeline, PipelineConfig, Record, TableRow};
 
@@ -309,7 +309,7 @@ impl WalkForwardRun {
             None => String::new(),
         };
         text.push_str(&match self.reliability()? {
-            Some(table) => reliability_text(&table),
+            Some(table) => reliability_text(&told_rows(&table)),
             None => "no confidence was told: the ensemble repeated the last price\n".to_owned(),
         });
         text.push_str(&format!("guards held {:.1} % of the signals\n", 100.0 * self.held()));
