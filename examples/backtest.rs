@@ -37,9 +37,10 @@ struct Args {
     candles: candles::CandleArgs,
     #[command(flatten)]
     settings: settings::SettingArgs,
-    /// Models of the ensemble; gru, transformer and autoencoder take minutes
-    #[arg(long, value_delimiter = ',', default_value = "ridge,boosting,kalman")]
-    models: Vec<ModelKind>,
+    /// Models of the ensemble; gru, transformer and autoencoder take minutes [default: those of the
+    /// configuration, without one ridge,boosting,kalman]
+    #[arg(long, value_delimiter = ',')]
+    models: Option<Vec<ModelKind>>,
     /// Candles known to the first fit [default: half of them]
     #[arg(long, value_name = "N")]
     initial: Option<usize>,
@@ -130,7 +131,11 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<()> {
     let mut config = args.settings.load()?;
-    config.models.clone_from(&args.models);
+    if let Some(models) = &args.models {
+        config.models.clone_from(models);
+    } else if args.settings.config.is_none() {
+        config.models = ModelKind::QUICK.to_vec();
+    }
     let pipeline = Pipeline::new(config)?;
     let input = args.candles.load()?;
     let bar = progress_bar::Bar::new();

@@ -100,7 +100,7 @@ fn run(args: &Args) -> Result<()> {
         output::write_to(args.output.as_deref(), |out| Ok(out.write_all(&csv)?))?;
     }
     if args.markdown.is_some() {
-        let page = leaderboard_page::page(&cells, &command(args));
+        let page = leaderboard_page::page(&cells, &command())?;
         output::write_to(args.markdown.as_deref(), |out| Ok(out.write_all(page.as_bytes())?))?;
     }
     output::write_to(None, |out| Ok(write!(out, "\n{}", leaderboard_page::verdicts(&cells))?))?;
@@ -170,24 +170,16 @@ fn judge(
 }
 
 /// What makes the same page again.
-fn command(args: &Args) -> String {
-    let list = |items: Vec<String>| items.join(",");
-    let mut text = "cargo run --release --example leaderboard --".to_owned();
-    if let Some(directory) = &args.directory {
-        text.push_str(&format!(" --directory {}", directory.display()));
-    }
-    if let Some(limit) = args.candles.limit {
-        text.push_str(&format!(" --limit {limit}"));
-    }
-    text.push_str(&format!(
-        " --horizons {} --models {}",
-        list(args.horizons.iter().map(ToString::to_string).collect()),
-        list(args.models.iter().map(ToString::to_string).collect()),
-    ));
-    if let Some(page) = &args.markdown {
-        text.push_str(&format!(" --markdown {}", page.display()));
-    }
-    text
+fn command() -> String {
+    let quoted = |argument: String| {
+        if argument.contains([' ', '"', '\'', '*', '$']) {
+            format!("'{argument}'")
+        } else {
+            argument
+        }
+    };
+    let arguments: Vec<String> = std::env::args().skip(1).map(quoted).collect();
+    format!("cargo run --release --example leaderboard -- {}", arguments.join(" "))
 }
 
 /// A line of the printed table.

@@ -7,7 +7,7 @@ use forecastle::evaluation::ReliabilityTable;
 use forecastle::market_data::{ReadOptions, Simulator, SimulatorParams, read_candles};
 use forecastle::{
     FittedPipeline, GuardConfig, IntervalMethod, ModelKind, Pipeline, PipelineConfig, Refit,
-    RowSelection, Signal, Strategy, TradingParams, WalkForwardParams, WalkForwardRun,
+    RowSelection, Signal, SkippedModel, Strategy, TradingParams, WalkForwardParams, WalkForwardRun,
     trading_screen,
 };
 use rand::SeedableRng;
@@ -90,7 +90,9 @@ fn intervals_and_confidence_keep_their_word_on_real_candles() {
             }
         }
     }
-    for decile in confidence.unwrap().rows().iter().filter(|decile| decile.n >= 200) {
+    let confidence = confidence.unwrap();
+    assert!(confidence.n() > 1_000, "{confidence:?}");
+    for decile in confidence.rows().iter().filter(|decile| decile.n >= 200) {
         let gap = decile.observed.unwrap() - decile.mean_forecast.unwrap();
         assert!(gap.abs() <= 0.04, "{decile:?}");
     }
@@ -106,10 +108,13 @@ fn a_walked_row_knows_no_candle_after_it() {
     };
     let pipeline = Pipeline::new(settings(5, IntervalMethod::Adaptive)).unwrap();
     let walk = |n: usize| pipeline.walk_forward(&candles.slice(0..n), &params, &()).unwrap();
-    let (short, long) = (walk(1_000), walk(1_200));
-    assert_eq!((short.first_row(), short.rows().len(), short.n_fits()), (600, 400, 2));
-    assert_eq!((long.rows().len(), long.n_fits()), (600, 3));
-    assert_eq!(short.rows(), &long.rows()[..400]);
+    let long = walk(1_200);
+    assert_eq!((long.first_row(), long.rows().len(), long.n_fits()), (600, 600, 3));
+    for (n, fits) in [(1_000, 2), (1_001, 3), (1_130, 3)] {
+        let short = walk(n);
+        assert_eq!((short.first_row(), short.rows().len(), short.n_fits()), (600, n - 600, fits));
+        assert_eq!(short.rows(), &long.rows()[..n - 600], "{n} candles");
+    }
     // What each row says is what a pipeline says that was fitted on the candles before its block.
     let fitted = pipeline.fit(&candles.slice(0..800)).unwrap();
     let report = fitted.run(&candles.slice(0..1_000)).unwrap();
@@ -120,10 +125,11 @@ fn a_walked_row_knows_no_candle_after_it() {
 
 #[test]
 fn every_kind_of_interval_comes_back_from_a_file_and_goes_on_with_the_same_bits() {
-    let candles = simulated(1_200, 33);
+    // Enough rows for every guard.
+    let candles = simulated(3_400, 33);
     for method in [IntervalMethod::Adaptive, IntervalMethod::Split, IntervalMethod::Quantiles] {
         let pipeline = Pipeline::new(settings(3, method)).unwrap();
-        let fitted = pipeline.fit(&candles.slice(0..1_000)).unwrap();
+        let fitted = pipeline.fit(&candles.slice(0..3_000)).unwrap();
         let bytes = fitted.save().unwrap().to_bytes().unwrap();
         let loaded = FittedPipeline::load(&Artifact::from_bytes(&bytes).unwrap()).unwrap();
         let table = |fitted: &FittedPipeline| {
@@ -131,7 +137,18 @@ fn every_kind_of_interval_comes_back_from_a_file_and_goes_on_with_the_same_bits(
             fitted.run(&candles).unwrap().write_csv(RowSelection::All, &mut text).unwrap();
             text
         };
-        assert_eq!(table(&fitted), table(&loaded), "{method:?}");
+        let whole = table(&fitted);
+        assert_eq!(whole, table(&loaded), "{method:?}");
+        assert!(
+            fitted.run(&candles).unwrap().run_info().skipped.iter().all(|s| s.model != "guard")
+        );
+        // With every guard at work, no row changes with the candles after it.
+        for cut in [1_700, 2_999, 3_000, 3_001, 3_250] {
+            let part = fitted.run(&candles.slice(0..cut)).unwrap();
+            let mut text = Vec::new();
+            part.write_csv(RowSelection::All, &mut text).unwrap();
+            assert_eq!(text, whole[..text.len()], "{method:?}, cut at {cut}");
+        }
     }
     let spelled: Vec<IntervalMethod> =
         ["adaptive", "split", "quantiles"].iter().map(|text| text.parse().unwrap()).collect();
@@ -176,7 +193,12 @@ fn a_row_unlike_all_that_was_learnt_from_is_held_and_says_why() {
     let unguarded =
         PipelineConfig { guards: GuardConfig { enabled: false, ..Default::default() }, ..config };
     let fitted = Pipeline::new(unguarded).unwrap().fit(&candles.slice(0..2_800)).unwrap();
-    assert!(fitted.run(&candles).unwrap().rows().all(|row| row.guard.is_none()));
+    let report = fitted.run(&candles).unwrap();
+    assert!(report.rows().all(|row| row.guard.is_none()));
+    // It is the guard that holds: the rules would have sold the crash.
+    assert_eq!(report.row(2_900).unwrap().structure.signal(), Signal::Sell);
+    let reason = |s: &SkippedModel| s.model == "guard" && s.reason == "switched off";
+    assert!(report.run_info().skipped.iter().any(reason));
 }
 
 #[test]
@@ -184,7 +206,7 @@ fn errors_that_grow_after_the_fit_hold_signals() {
     let calm = exchangeable(3_000, 35);
     let from = 2_600;
     let start = calm.view().close()[from - 1];
-    // From a row on every move is three times as large, and so is the range: the scale follows half.
+    // From a row on every move is five times as large, and so is the range: the scale follows half.
     let wild = calm.view().iter().enumerate().map(|(t, c)| {
         if t < from {
             return c;
@@ -292,4 +314,8 @@ fn rules_and_forecasts_are_traded_as_the_table_said() {
     assert!(free.final_equity > paid.final_equity && free.is_too_good());
     let refused = TradingParams { max_bars: Some(0), ..trading };
     assert!(run.decisions(Strategy::Rules, &refused, &costs).unwrap_err().is_invalid_input());
+    let absent = run.decisions(Strategy::Model(ModelKind::Gru), &trading, &costs).unwrap_err();
+    assert!(absent.to_string().starts_with("parameter `strategy` must be among rules"), "{absent}");
+    let broken = BacktestParams { costs: Costs { fee_bps: f64::NAN, ..costs.costs }, ..costs };
+    assert!(run.decisions(ridge, &trading, &broken).unwrap_err().is_invalid_input());
 }

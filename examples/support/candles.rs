@@ -30,7 +30,7 @@ pub(crate) struct CandleArgs {
     timeframe: Option<Timeframe>,
     /// Use the last N candles only (simulated: so many, 5000 when absent; from an exchange 2000)
     #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<usize>,
+    limit: Option<usize>,
     #[command(flatten)]
     download: exchange::DownloadArgs,
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use anyhow::Result;
 use forecastle::IntervalSummary;
 use forecastle::evaluation::{LeaderboardRow, NAIVE, ReliabilityTable};
 
@@ -65,7 +66,7 @@ pub(crate) fn verdicts(cells: &[CellOfBoard]) -> String {
 }
 
 /// The whole page.
-pub(crate) fn page(cells: &[CellOfBoard], command: &str) -> String {
+pub(crate) fn page(cells: &[CellOfBoard], command: &str) -> Result<String> {
     let mut text = format!(
         "# The whole leaderboard\n\nMade by one command; do not edit by hand.\n\n```\n{command}\n```\n\n\
          Every fit knows the candles before its block alone; figures are of the second half of each \
@@ -110,22 +111,21 @@ pub(crate) fn page(cells: &[CellOfBoard], command: &str) -> String {
         cells.iter().find_map(|c| c.interval).map_or_else(dash, |i| percent(i.level, 0)),
         verdicts(cells)
     );
-    text.push_str(&confidence(cells));
-    text
+    text.push_str(&confidence(cells)?);
+    Ok(text)
 }
 
 /// What became of the confidence, all cells together.
-fn confidence(cells: &[CellOfBoard]) -> String {
+fn confidence(cells: &[CellOfBoard]) -> Result<String> {
     let mut merged: Option<ReliabilityTable> = None;
     for table in cells.iter().filter_map(|cell| cell.reliability.as_ref()) {
         match &mut merged {
             None => merged = Some(table.clone()),
-            // All tables have ten bins.
-            Some(all) => drop(all.merge(table)),
+            Some(all) => all.merge(table)?,
         }
     }
     let Some(merged) = merged else {
-        return String::new();
+        return Ok(String::new());
     };
     let mut text =
         "\n## Confidence\n\n`ensemble_confidence` over all cells, by what was told; a forecast \
@@ -145,7 +145,7 @@ fn confidence(cells: &[CellOfBoard]) -> String {
             bin.n
         );
     }
-    text
+    Ok(text)
 }
 
 fn skill(row: &LeaderboardRow) -> String {

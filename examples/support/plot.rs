@@ -73,7 +73,7 @@ fn range<'a>(values: impl Iterator<Item = &'a f64>) -> Range<f64> {
     if low > high {
         return 0.0..1.0;
     }
-    let margin = (0.03 * (high - low)).max(1e-9 * high.abs()).max(f64::MIN_POSITIVE);
+    let margin = (0.03 * (high - low)).max(1e-9 * high.abs()).max(1e-9);
     low - margin..high + margin
 }
 

@@ -11,7 +11,7 @@ use forecastle::PipelineConfig;
 pub(crate) struct SettingArgs {
     /// Settings as TOML; the options below override it
     #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
     /// Bars ahead [default: 5]
     #[arg(long)]
     horizon: Option<usize>,

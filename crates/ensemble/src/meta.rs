@@ -153,8 +153,8 @@ impl MetaParams {
                 return Err(Error::invalid_parameter(name, ">= 0", value));
             }
         }
-        if self.clear_evidence.is_nan() || self.clear_evidence < self.evidence {
-            let requirement = format!(">= {} (evidence)", self.evidence);
+        if !(self.clear_evidence.is_finite() && self.clear_evidence >= self.evidence) {
+            let requirement = format!("finite and >= {} (evidence)", self.evidence);
             return Err(Error::invalid_parameter(
                 "clear_evidence",
                 requirement,

@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{GuardConfig, NeuralEngine};
 
+/// The errors that are kept promise no more.
+const HIGHEST_LEVEL: f64 = 0.999;
+
 /// Names a model that can join the ensemble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -153,7 +156,7 @@ pub struct StackingConfig {
     pub embargo: usize,
     /// The meta-model.
     pub meta: MetaParams,
-    /// Coverage asked of the ensemble's interval; between 0 and 1.
+    /// Coverage asked of the ensemble's interval; above 0, at most 0.999.
     pub interval_level: f64,
     /// What that interval is made of.
     pub interval: IntervalMethod,
@@ -300,9 +303,12 @@ impl PipelineConfig {
             return Err(Error::invalid_parameter("stacking.n_folds", "between 2 and 1000", folds));
         }
         let level = self.stacking.interval_level;
-        if !(level > 0.0 && level < 1.0) {
-            return Err(Error::invalid_parameter("interval_level", "between 0 and 1", level));
+        if !(level > 0.0 && level <= HIGHEST_LEVEL) {
+            let requirement = format!("> 0 and <= {HIGHEST_LEVEL}");
+            return Err(Error::invalid_parameter("interval_level", requirement, level));
         }
-        Ok(())
+        self.guards.novelty.check()?;
+        self.guards.stability.check()?;
+        self.guards.errors.check()
     }
 }

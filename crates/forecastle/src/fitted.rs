@@ -13,6 +13,8 @@ use crate::{ForecastRow, Pipeline, PipelineConfig, Record, Report, RunInfo, Skip
 
 const KIND: &str = "pipeline";
 const VERSION: u32 = 2;
+/// The guards' column.
+pub(crate) const GUARD: &str = "guard";
 
 /// Turns candles into the final table, with models that are fitted and frozen.
 ///
@@ -136,7 +138,7 @@ impl FittedPipeline {
         let quantiles = quantiles.as_ref().map(|q| q.predict(&inputs.features)).transpose()?;
         let predictions = Predictions { ensemble: stacking.combine(&bases)?, bases, quantiles };
         let (mut judge, mut guards) = (memory.judge.clone(), memory.guards.clone());
-        judge.resume(live.checked_sub(1).and_then(|t| view.open_time().get(t)).copied());
+        judge.resume(&view.open_time()[..live], &view.close()[..live]);
         for (t, (row, hold)) in rows.iter_mut().zip(&mut holds).enumerate().skip(live) {
             let bar = (view.open_time()[t], view.close()[t], volatility[t]);
             let (forecast, _, outcome) = judged(config, &mut judge, &predictions, t, bar)?;
@@ -159,12 +161,19 @@ impl FittedPipeline {
                 skipped.push(SkippedModel { model: column.into(), reason: "not asked for".into() });
             }
         }
-        let missing = learned.map(|l| l.memory.missing_guards.as_slice()).unwrap_or_default();
-        skipped.extend(
-            missing
-                .iter()
-                .map(|reason| SkippedModel { model: "guard".into(), reason: reason.clone() }),
-        );
+        let unguarded = |reason: &str| SkippedModel { model: GUARD.into(), reason: reason.into() };
+        match learned {
+            Some(_) if !config.guards.enabled => skipped.push(unguarded("switched off")),
+            Some(learned) => {
+                let missing = &learned.memory.missing_guards;
+                skipped.extend(missing.iter().map(|reason| unguarded(reason)));
+            }
+            None if config.models.is_empty() => {
+                skipped.push(unguarded("no model, so nothing was learnt"));
+            }
+            // The fit has said why nothing was learnt.
+            None => {}
+        }
         let mut info = RunInfo {
             version: env!("CARGO_PKG_VERSION"),
             symbol: candles.symbol().clone(),
@@ -245,6 +254,7 @@ impl FittedPipeline {
                     bases.push(kind.load(&Artifact::from_bytes(bytes)?, config)?);
                 }
                 let quantiles = quantiles.map(|q| QuantileBand::load(&q)).transpose()?;
+                memory.check(config, quantiles.is_some())?;
                 Some(Learned { stacking: Stacking::from_parts(meta, bases)?, quantiles, memory })
             }
         };

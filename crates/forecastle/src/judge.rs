@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use forecastle_core::{Result, Timestamp};
+use forecastle_core::{Error, Result, Timestamp};
 use forecastle_ensemble::{
     AdaptiveConformal, AdaptiveConformalParams, CalibrationMethod, Issued, ProbabilityCalibration,
     ProbabilityCalibrationParams, RollingErrors, StepSize,
@@ -15,7 +15,7 @@ const ERRORS_KEPT: usize = 10_000;
 const FEWEST_ERRORS: usize = 100;
 /// Newest pairs of confidence and outcome that it is calibrated on.
 const PAIRS_KEPT: usize = 1_000;
-/// Pairs below which a confidence is a coin, and after which it is calibrated anew.
+/// Pairs below which a confidence is told raw, and after which it is calibrated anew.
 const FEWEST_PAIRS: usize = 50;
 const PAIRS_PER_FIT: usize = 25;
 /// How fast the interval's level answers a miss.
@@ -109,11 +109,42 @@ impl Judge {
         self.volatility.push(volatility);
     }
 
-    /// Goes on after the bar that opened at `previous`; forecasts that lie elsewhere are forgotten, as
-    /// their labels will not come.
-    pub(crate) fn resume(&mut self, previous: Option<Timestamp>) {
-        if self.pending.back().map(|last| last.open_time) != previous {
+    /// Goes on after the bars given, by open time and close; forecasts that were made on others are
+    /// forgotten, as their labels will not come.
+    pub(crate) fn resume(&mut self, times: &[Timestamp], closes: &[f64]) {
+        let known = times.iter().zip(closes).rev();
+        let same = |(due, (time, close)): (&Pending, (&Timestamp, &f64))| {
+            due.open_time == *time && due.close == *close
+        };
+        if times.len() < self.pending.len() || !self.pending.iter().rev().zip(known).all(same) {
             self.pending.clear();
+        }
+    }
+
+    /// Whether a state read from a file is one that these settings can have come to.
+    pub(crate) fn check(&self, config: &PipelineConfig) -> Result<()> {
+        let fresh = Self::new(config)?;
+        let settings = self.horizon == fresh.horizon
+            && self.quantiles == fresh.quantiles
+            && self.conformal.params() == fresh.conformal.params();
+        let pending = self.pending.iter().all(|due| {
+            let numbers = due
+                .forecast
+                .is_none_or(|(y, scale)| y.is_finite() && scale > 0.0 && scale.is_finite());
+            numbers && due.close > 0.0 && due.close.is_finite()
+        });
+        let share = |(a, b): &(f64, f64)| (0.0..=1.0).contains(a) && (0.0..=1.0).contains(b);
+        let signs = self.pending.iter().filter_map(|due| due.sign).all(|pair| share(&pair));
+        let confidence = &self.confidence;
+        let kept = confidence.pairs.len() <= PAIRS_KEPT && confidence.pairs.iter().all(share);
+        let volatility = self.volatility.mean.is_finite() && self.volatility.mean >= 0.0;
+        let ordered = self.pending.iter().zip(self.pending.iter().skip(1));
+        let ordered = ordered.into_iter().all(|(a, b)| a.open_time < b.open_time);
+        let few = self.pending.len() <= self.horizon;
+        if settings && pending && signs && kept && volatility && ordered && few {
+            Ok(())
+        } else {
+            Err(Error::artifact("its intervals do not belong to its settings"))
         }
     }
 
@@ -214,7 +245,7 @@ struct RunningMean {
 impl RunningMean {
     fn push(&mut self, value: f64) {
         if value.is_finite() {
-            self.n += 1;
+            self.n = self.n.saturating_add(1);
             self.mean += (value - self.mean) / self.n as f64;
         }
     }
@@ -254,8 +285,8 @@ impl Confidence {
         if raw.is_nan() || self.errors.len() < FEWEST_ERRORS {
             return None;
         }
-        let told = self.calibration.as_ref().map_or(0.5, |c| c.probability(raw).max(0.5));
-        Some((raw, told))
+        let told = self.calibration.as_ref().map_or(raw, |c| c.probability(raw));
+        Some((raw, told.max(0.5)))
     }
 
     fn learn(&mut self, error: f64, pair: Option<(f64, f64)>, horizon: usize) -> Result<()> {
@@ -267,7 +298,7 @@ impl Confidence {
             self.pairs.pop_front();
         }
         self.pairs.push_back(pair);
-        self.since_fit += 1;
+        self.since_fit = self.since_fit.saturating_add(1);
         let due = self.calibration.is_none() || self.since_fit >= PAIRS_PER_FIT;
         if due && self.pairs.len() >= FEWEST_PAIRS {
             let params = ProbabilityCalibrationParams {

@@ -8,7 +8,9 @@ use crate::guards::Guards;
 use crate::judge::{Bar, Judge, Judgement, Outcome};
 use crate::quantiles::QuantileBand;
 use crate::skill::summaries;
-use crate::{ForecastRow, IntervalSummary, ModelKind, ModelSummary, PipelineConfig};
+use crate::{
+    ForecastRow, IntervalMethod, IntervalSummary, ModelKind, ModelSummary, PipelineConfig,
+};
 
 /// Everything learnt: the stack, what it would have said of past rows, and how far it errs.
 #[derive(Debug)]
@@ -30,6 +32,18 @@ pub(crate) struct Memory {
     pub(crate) missing_guards: Vec<String>,
     pub(crate) track_record: TrackRecord,
     pub(crate) models: Vec<ModelSummary>,
+}
+
+impl Memory {
+    /// Whether what was read from a file belongs together.
+    pub(crate) fn check(&self, config: &PipelineConfig, quantiles: bool) -> Result<()> {
+        let times = self.history.windows(2).all(|pair| pair[0].open_time < pair[1].open_time);
+        let band = quantiles == (config.stacking.interval == IntervalMethod::Quantiles);
+        if !(times && band) {
+            return Err(Error::artifact("its past forecasts or quantiles do not fit its settings"));
+        }
+        self.judge.check(config)
+    }
 }
 
 /// A forecast as it stood when its bar closed.

@@ -9,7 +9,7 @@ use forecastle_ensemble::{Base, Stacking, StackingParams};
 use forecastle_features::{Atr, LogClose, ModelFeatures};
 use ndarray::Array1;
 
-use crate::fitted::FittedPipeline;
+use crate::fitted::{FittedPipeline, GUARD};
 use crate::judge::scales;
 use crate::learned::{Known, Learned};
 use crate::models::Inputs;
@@ -111,7 +111,7 @@ impl Pipeline {
                 let reason = error.to_string();
                 let skip = |name: &str| SkippedModel { model: name.into(), reason: reason.clone() };
                 skipped.extend(self.config.models.iter().map(|kind| skip(kind.as_str())));
-                skipped.push(skip(ENSEMBLE));
+                skipped.extend([skip(ENSEMBLE), skip(GUARD)]);
                 None
             }
             Err(error) => return Err(error),

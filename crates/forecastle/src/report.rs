@@ -22,7 +22,7 @@ pub enum RowSelection {
     All,
 }
 
-/// Says why a column of the final table is empty.
+/// Says why a column of the final table is empty, or a guard missing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkippedModel {
     /// The column.

@@ -44,9 +44,11 @@ impl fmt::Display for Strategy {
 /// Parametrises how rows of the table become decisions.
 ///
 /// A rule signal is traded as it stands: entered at the next open, with its stop, and its take-profit
-/// where that is valid; it ends by one of them, by the opposite signal or after `max_bars`. A forecast
-/// is traded where it promises more than trading costs: long above `min_move_bps`, short below its
-/// negative, left after `horizon` bars. Where a guard holds, nothing is entered.
+/// where that is valid; it ends by one of them, by the opposite signal or after `max_bars`. The same
+/// signal again moves stop and take-profit to its own. A forecast is traded where it promises more than
+/// trading costs: long above `min_move_bps`, short below its negative, left `horizon` bars after the
+/// last forecast that said so. Where a guard holds, nothing is entered. A stop that would be a price of
+/// 0 or less, of a band wider than the price, is none.
 ///
 /// | Name | Default | Purpose | Range |
 /// |---|---|---|---|
@@ -163,7 +165,8 @@ impl WalkForwardRun {
     /// What a strategy decides at each forecast bar's close, one a row.
     ///
     /// # Errors
-    /// - [`Error::InvalidParameter`] when a parameter is outside its range.
+    /// - [`Error::InvalidParameter`] when a parameter is outside its range, or the run has no such
+    ///   strategy.
     pub fn decisions(
         &self,
         strategy: Strategy,
@@ -171,6 +174,13 @@ impl WalkForwardRun {
         backtest: &BacktestParams,
     ) -> Result<Vec<Decision>> {
         trading.check()?;
+        backtest.check()?;
+        let known = self.strategies();
+        if !known.contains(&strategy) {
+            let names: Vec<&str> = known.iter().map(|known| known.as_str()).collect();
+            let requirement = format!("among {}", names.join(", "));
+            return Err(Error::invalid_parameter("strategy", requirement, strategy));
+        }
         let costs = 2.0 * backtest.costs.side_bps();
         let least = trading.min_move_bps.unwrap_or(costs) / 1e4;
         let horizon = u32::try_from(self.pipeline.config().horizon).unwrap_or(u32::MAX);
@@ -182,7 +192,8 @@ impl WalkForwardRun {
     /// next open, costs paid.
     ///
     /// Each strategy's Sharpe ratio is deflated by the number of strategies given and the variance of
-    /// their ratios; trials made elsewhere are not known here and deflate further.
+    /// their ratios, or that of ratios worth nothing where theirs are more alike; trials made elsewhere are
+    /// not known here and deflate further.
     ///
     /// # Errors
     /// - [`Error::InvalidParameter`] when a parameter is outside its range.
@@ -226,7 +237,8 @@ impl WalkForwardRun {
             runs.iter().map(|(_, run)| run.performance(&alone)).collect::<Result<_>>()?;
         let params = PerformanceParams {
             n_trials: strategies.len().max(1),
-            trial_variance: variance(figures.iter().filter_map(|p| p.sharpe_per_bar)),
+            trial_variance: variance(figures.iter().filter_map(|p| p.sharpe_per_bar))
+                .map(|spread| spread.max(1.0 / candles.len().saturating_sub(2).max(1) as f64)),
             ..alone
         };
         runs.into_iter()

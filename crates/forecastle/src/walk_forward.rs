@@ -22,7 +22,7 @@ const RULES: &str = "rules";
 pub enum Refit {
     /// So many times, over blocks of the same length.
     Times(usize),
-    /// After so many bars at most.
+    /// After every so many bars; the last block may be shorter.
     Every(usize),
 }
 
@@ -53,23 +53,29 @@ impl Default for WalkForwardParams {
 impl WalkForwardParams {
     /// What each fit knows, and the block that it forecasts.
     fn splits(&self, n: usize) -> Result<Vec<Split>> {
-        let initial = self.initial_train.unwrap_or(n / 2);
-        let n_folds = match self.refit {
-            Refit::Times(n_folds) => n_folds,
-            Refit::Every(0) => {
-                return Err(Error::invalid_parameter("refit", "every >= 1 bars", 0));
-            }
-            Refit::Every(bars) => n.saturating_sub(initial).div_ceil(bars).max(1),
-        };
         // A fit on candles before a block knows labels before it alone: nothing else to purge.
         let walk = WalkForward {
-            n_folds,
-            initial_train: Some(initial),
+            n_folds: 1,
+            initial_train: Some(self.initial_train.unwrap_or(n / 2)),
             window: self.window,
             horizon: 0,
             embargo: 0,
         };
-        walk.split(0..n)
+        match self.refit {
+            Refit::Times(n_folds) => WalkForward { n_folds, ..walk }.split(0..n),
+            Refit::Every(0) => Err(Error::invalid_parameter("refit", "every >= 1 bars", 0)),
+            // Blocks that end where they would with any number of later candles.
+            Refit::Every(bars) => {
+                let mut splits = Vec::new();
+                let first = walk.split(0..n)?.first().map_or(n, |split| split.test.start);
+                for start in (first..n).step_by(bars) {
+                    let end = start.saturating_add(bars).min(n);
+                    let block = WalkForward { initial_train: Some(start), ..walk };
+                    splits.extend(block.split(0..end)?);
+                }
+                Ok(splits)
+            }
+        }
     }
 }
 
@@ -199,6 +205,7 @@ impl WalkForwardRun {
     /// ensemble, on the same rows.
     ///
     /// # Errors
+    /// - [`Error::NotEnoughData`] when no row has a label and all forecasts.
     /// - [`Error::Numerical`] when an error overflows.
     pub fn leaderboard(&self) -> Result<Leaderboard> {
         let config = self.pipeline.config();
@@ -227,8 +234,10 @@ impl WalkForwardRun {
         let closes = self.candles.view().close();
         let actual = Target::LogReturn.labels(closes, config.horizon);
         let before = actual.slice(s![..self.first_row().saturating_sub(config.horizon)]);
-        let mut board =
-            Leaderboard::new(config.horizon, &self.outcomes())?.with_training(&before)?;
+        let mut board = Leaderboard::new(config.horizon, &self.outcomes())?;
+        if !before.is_empty() {
+            board = board.with_training(&before)?;
+        }
         for (name, values) in names.iter().zip(&predicted) {
             board.add(*name, values)?;
         }
@@ -287,7 +296,7 @@ impl WalkForwardRun {
         ReliabilityTable::new(&Array1::from(told), &right, &params).map(Some)
     }
 
-    /// Share of the rows whose signal a guard held.
+    /// Share of the rows that a guard held, whatever the rules would have said of them.
     pub fn held(&self) -> f64 {
         let held = self.rows.iter().filter(|row| row.guard.is_some()).count();
         held as f64 / self.rows.len().max(1) as f64
@@ -312,7 +321,7 @@ impl WalkForwardRun {
             Some(table) => reliability_text(&told_rows(&table)),
             None => "no confidence was told: the ensemble repeated the last price\n".to_owned(),
         });
-        text.push_str(&format!("guards held {:.1} % of the signals\n", 100.0 * self.held()));
+        text.push_str(&format!("guards held {:.1} % of the rows\n", 100.0 * self.held()));
         Ok(text)
     }
 }

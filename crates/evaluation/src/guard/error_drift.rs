@@ -11,6 +11,9 @@ use crate::checks::finite_vector;
 /// Scaled errors are cut to plus and minus this: one bad bar is no drift.
 const CLIP: f64 = 5.0;
 
+/// Bars of a path, errors of a block and paths, each at the most.
+const MOST: usize = 1_000_000;
+
 /// Errors below which nothing can be learned.
 const LEAST: usize = 100;
 
@@ -19,10 +22,10 @@ const LEAST: usize = 100;
 /// | Name | Default | Purpose | Range |
 /// |---|---|---|---|
 /// | `allowance` | 0.1 | growth of the mean error that is let pass, in sd | ≥ 0 |
-/// | `run_length` | 1000 | bars of a path | ≥ 1 |
+/// | `run_length` | 1000 | bars of a path | 1 to 1,000,000 |
 /// | `false_alarm` | 0.01 | share of the paths of unchanged errors with an alarm | > 0, < 1 |
-/// | `block` | 50 | errors that are drawn together, so that neighbours stay alike | ≥ 1 |
-/// | `n_paths` | 2000 | paths that are drawn | ≥ 100 |
+/// | `block` | 50 | errors that are drawn together, so that neighbours stay alike | 1 to 1,000,000 |
+/// | `n_paths` | 2000 | paths that are drawn | 100 to 1,000,000 |
 /// | `seed` | 0 | of the paths | |
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -65,7 +68,7 @@ impl ErrorDriftParams {
     /// - [`Error::NonFinite`] when an error is NaN or infinite.
     /// - [`Error::Numerical`] when the errors overflow, or are all the same.
     pub fn fit(&self, errors: &ArrayRef1<f64>) -> Result<ErrorDrift> {
-        self.validate()?;
+        self.check()?;
         finite_vector("errors", errors)?;
         let n = errors.len();
         let needed = LEAST.max(self.block.saturating_mul(4));
@@ -129,7 +132,11 @@ impl ErrorDriftParams {
         highest
     }
 
-    fn validate(&self) -> Result<()> {
+    /// Checks every parameter's range; a fit does so first.
+    ///
+    /// # Errors
+    /// - [`Error::InvalidParameter`] with the first parameter outside its range.
+    pub fn check(&self) -> Result<()> {
         let &Self { allowance, run_length, false_alarm, block, n_paths, .. } = self;
         if !(allowance >= 0.0 && allowance.is_finite()) {
             return Err(Error::invalid_parameter("allowance", ">= 0 and finite", allowance));
@@ -140,8 +147,9 @@ impl ErrorDriftParams {
         for (name, least, value) in
             [("run_length", 1, run_length), ("block", 1, block), ("n_paths", 100, n_paths)]
         {
-            if value < least {
-                return Err(Error::invalid_parameter(name, format!(">= {least}"), value));
+            if !(least..=MOST).contains(&value) {
+                let requirement = format!(">= {least} and <= {MOST}");
+                return Err(Error::invalid_parameter(name, requirement, value));
             }
         }
         Ok(())

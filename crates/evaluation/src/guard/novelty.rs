@@ -48,7 +48,7 @@ impl NoveltyParams {
     /// - [`Error::NonFinite`] when a selected row is incomplete.
     /// - [`Error::Numerical`] when numbers overflow.
     pub fn fit(&self, table: &FeatureTable, rows: &Rows) -> Result<Novelty> {
-        self.validate()?;
+        self.check()?;
         let &Self { threshold, n_blocks, .. } = self;
         let selected = selected(table, rows)?;
         let n = selected.nrows();
@@ -103,7 +103,11 @@ impl NoveltyParams {
         Ok(Reference { centre, scale, mean, whitener, shrinkage: shrunk.shrinkage })
     }
 
-    fn validate(&self) -> Result<()> {
+    /// Checks every parameter's range; a fit does so first.
+    ///
+    /// # Errors
+    /// - [`Error::InvalidParameter`] with the first parameter outside its range.
+    pub fn check(&self) -> Result<()> {
         let &Self { threshold, n_blocks, clip, ridge } = self;
         if !(threshold > 0.0 && threshold < 1.0) {
             return Err(Error::invalid_parameter("threshold", "> 0 and < 1", threshold));

@@ -8,6 +8,12 @@ use super::{GuardVerdict, StabilityStream};
 /// Blocks of training rows overlap by three quarters.
 const BLOCKS_A_WINDOW: usize = 4;
 
+/// Bins of a column: 100, and one that sets a heap at the lower end apart.
+const MOST_BINS: usize = 101;
+
+/// Rows that a saved guard may have learnt from.
+const MOST_ROWS: u64 = 1 << 53;
+
 /// Added to every count, so that an empty bin has a logarithm.
 const PSEUDO_COUNT: f64 = 0.5;
 
@@ -48,7 +54,7 @@ impl PopulationStabilityParams {
     /// - [`Error::NotEnoughData`] when fewer than 4 windows of rows are selected.
     /// - [`Error::NonFinite`] when a selected row is incomplete.
     pub fn fit(&self, table: &FeatureTable, rows: &Rows) -> Result<PopulationStability> {
-        self.validate()?;
+        self.check()?;
         let selected = selected(table, rows)?;
         let (n, needed) = (selected.nrows(), self.window.saturating_mul(4));
         if n < needed {
@@ -98,7 +104,11 @@ impl PopulationStabilityParams {
         blocks.collect()
     }
 
-    fn validate(&self) -> Result<()> {
+    /// Checks every parameter's range; a fit does so first.
+    ///
+    /// # Errors
+    /// - [`Error::InvalidParameter`] with the first parameter outside its range.
+    pub fn check(&self) -> Result<()> {
         let &Self { bins, window, threshold, false_alarm } = self;
         if !(2..=100).contains(&bins) {
             return Err(Error::invalid_parameter("bins", ">= 2 and <= 100", bins));
@@ -178,12 +188,16 @@ impl TryFrom<State> for PopulationStability {
 
     fn try_from(State { window, columns }: State) -> Result<Self> {
         let fits = columns.iter().all(|Column { edges, counts, threshold, .. }| {
+            let rows = counts.iter().try_fold(0_u64, |sum, n| sum.checked_add(*n));
             counts.len() == edges.len() + 1
+                && counts.len() <= MOST_BINS
+                && rows.is_some_and(|rows| rows <= MOST_ROWS)
+                && threshold.is_finite()
                 && edges.iter().all(|e| e.is_finite())
                 && edges.is_sorted()
                 && *threshold > 0.0
         });
-        if fits && window > 0 {
+        if fits && window > 0 && window.checked_mul(columns.len()).is_some() {
             Ok(Self { window, columns })
         } else {
             Err(Error::artifact("a stability guard that does not fit together"))
