@@ -168,7 +168,8 @@ fn same(
 ///
 /// - the same seed gives the same bits with 1, 2 and 4 threads
 /// - save → bytes → load → the same bits
-/// - `predict(x[..k])` equals `predict(x)[..k]`, and a window of `lookback` rows is enough
+/// - `predict(x[..k])` equals `predict(x)[..k]`; `predict_last` of `lookback` rows, or the stream,
+///   saved and restored on the way, give the same bits
 /// - no row after the last training row changes the fit
 /// - NaN is an error (unless the model takes missing values), infinity always; never a panic
 /// - wrong shapes and too few rows are errors
@@ -246,16 +247,22 @@ impl ModelSuite {
         if let Lookback::Rows(lookback) = fitted.lookback() {
             for i in [lookback.saturating_sub(1), n / 2, n - 1] {
                 let from = i + 1 - lookback.min(i + 1);
-                let window = fitted.predict(self.table.slice(from..i + 1).values())?;
-                let last = window.last().copied().unwrap_or(f64::NAN);
-                ensure(equal(last, predicted[i]), || {
-                    format!(
-                        "row {i}: a window of {lookback} rows gives {last:e}, all rows {:e}",
-                        predicted[i]
-                    )
-                })?;
+                let window = self.table.slice(from..i + 1);
+                let alone = fitted.predict(window.values())?;
+                for last in [alone.last().copied(), Some(fitted.predict_last(window.values())?)] {
+                    let last = last.unwrap_or(f64::NAN);
+                    ensure(equal(last, predicted[i]), || {
+                        format!(
+                            "row {i}: a window of {lookback} rows gives {last:e}, all rows {:e}",
+                            predicted[i]
+                        )
+                    })?;
+                }
             }
         }
+        let empty = Array2::<f64>::zeros((0, self.table.n_features()));
+        ensure(fitted.predict_last(&empty).is_err(), || "an empty window has a last row".into())?;
+        check_stream(fitted.as_ref(), &self.table, &predicted)?;
 
         let mut future = values.to_owned();
         future.slice_mut(s![trained.., ..]).fill(1e3);
@@ -312,6 +319,41 @@ impl ModelSuite {
             || "features in another order are taken".into(),
         )
     }
+}
+
+/// Checks a model's stream against its predictions of all rows.
+fn check_stream(
+    fitted: &dyn Predict,
+    table: &FeatureTable,
+    predicted: &Array1<f64>,
+) -> Result<(), Violation> {
+    let Some(mut stream) = fitted.stream() else {
+        return ensure(fitted.lookback() != Lookback::Unbounded, || {
+            "predictions read every bar, and there is no stream".into()
+        });
+    };
+    let mut streamed = Array1::from_elem(predicted.len(), f64::NAN);
+    for (i, row) in table.values().rows().into_iter().enumerate() {
+        if i % 97 == 41 {
+            let state = stream.save()?;
+            let mut other = fitted.stream().unwrap_or_else(|| stream.boxed_clone());
+            for cut in [0, state.len() / 2, state.len().saturating_sub(1)] {
+                ensure(other.restore(&state[..cut]).is_err(), || {
+                    format!("{cut} of {} bytes of a state are taken", state.len())
+                })?;
+            }
+            other.restore(&state)?;
+            stream = other;
+        }
+        let row = row.to_vec();
+        let wide = [row.as_slice(), &[0.0]].concat();
+        ensure(stream.update(&wide).is_err(), || "the stream takes a column too many".into())?;
+        let mut endless = row.clone();
+        endless[0] = f64::INFINITY;
+        ensure(stream.update(&endless).is_err(), || "the stream takes infinity".into())?;
+        streamed[i] = stream.update(&row)?;
+    }
+    same_vector(&streamed, predicted, "the stream", "the batch")
 }
 
 fn same_vector(

@@ -4,7 +4,7 @@ use ndarray::{Array1, ArrayRef1, ArrayRef2};
 use serde::{Deserialize, Serialize};
 
 use crate::table::check_feature_names;
-use crate::{Artifact, Dataset, Error, FeatureTable, Result};
+use crate::{Artifact, Dataset, Error, FeatureTable, PredictStream, Result};
 
 /// Says how many bars a model reads to predict one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -52,6 +52,8 @@ pub trait Fit: Debug + Send + Sync {
 /// - `out[t]` depends on `records[..=t]` alone, and on no more rows than
 ///   [`lookback`](Self::lookback) says.
 /// - A loaded model predicts the same bits as the one saved.
+/// - [`predict_last`](Self::predict_last) and [`stream`](Self::stream) give the same bits as
+///   [`predict_into`](Self::predict_into).
 pub trait Predict: Debug + Send + Sync {
     /// The features the model was fitted on, in order.
     fn feature_names(&self) -> &[String];
@@ -78,6 +80,25 @@ pub trait Predict: Debug + Send + Sync {
     /// Number of features.
     fn n_features(&self) -> usize {
         self.feature_names().len()
+    }
+
+    /// Predicts the last row alone, which may cost less than predicting all of them.
+    ///
+    /// - `window`: `(1.., n_features)`, consecutive bars; no more than [`lookback`](Self::lookback)
+    ///   says matter
+    ///
+    /// # Errors
+    /// As [`predict_into`](Self::predict_into); an empty window is an [`Error::Shape`].
+    fn predict_last(&self, window: &ArrayRef2<f64>) -> Result<f64> {
+        let mut out = Array1::from_elem(window.nrows(), f64::NAN);
+        self.predict_into(window, &mut out)?;
+        out.last().copied().ok_or_else(|| Error::shape("window", "at least 1 row", "0"))
+    }
+
+    /// Starts a stream, where a prediction needs more than the last rows; `None` where
+    /// [`predict_last`](Self::predict_last) is enough.
+    fn stream(&self) -> Option<Box<dyn PredictStream>> {
+        None
     }
 }
 

@@ -139,7 +139,10 @@ impl From<VwapAnchor> for String {
 /// assert!("+24:00".parse::<SessionOffset>().is_err());
 /// # Ok::<(), forecastle_core::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(try_from = "String", into = "String")]
 pub struct SessionOffset {
     minutes: i16,
 }
@@ -182,6 +185,20 @@ impl fmt::Display for SessionOffset {
         let sign = if self.minutes < 0 { '-' } else { '+' };
         let minutes = self.minutes.unsigned_abs();
         write!(f, "{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+    }
+}
+
+impl TryFrom<String> for SessionOffset {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<SessionOffset> for String {
+    fn from(offset: SessionOffset) -> Self {
+        offset.to_string()
     }
 }
 

@@ -4,13 +4,14 @@
 //! without the questions that a stretch of rows answers once.
 
 use forecastle_core::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::moments::{Moments, row_weight};
 use crate::window::{GROWING_BLOCK, GrowingWindow, RollingWindow};
 use crate::{SessionOffset, VwapAnchor};
 
 /// Follows the days of a session clock.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Session {
     offset: SessionOffset,
     first: i64,
@@ -36,14 +37,14 @@ impl Session {
 }
 
 /// The moments over an anchor, row by row.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum AnchoredStream {
     Rolling(RollingWindow<Moments>),
     Session(SessionStream),
     Cumulative(GrowingWindow),
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SessionStream {
     session: Session,
     rows: GrowingWindow,
@@ -58,6 +59,17 @@ impl AnchoredStream {
                 rows: GrowingWindow::EMPTY,
             }),
             VwapAnchor::Cumulative => Self::Cumulative(GrowingWindow::EMPTY),
+        }
+    }
+
+    /// Over which rows it is taken.
+    pub(crate) fn anchor(&self) -> VwapAnchor {
+        match self {
+            Self::Rolling(rows) => VwapAnchor::Rolling(rows.length()),
+            Self::Session(SessionStream { session, .. }) => {
+                VwapAnchor::Session { offset: session.offset }
+            }
+            Self::Cumulative(_) => VwapAnchor::Cumulative,
         }
     }
 

@@ -1,5 +1,6 @@
 use forecastle_core::{Candle, CandleView, Result, Transform, TransformExt, TransformStream};
 use ndarray::ArrayRef2;
+use serde::{Deserialize, Serialize};
 
 use crate::output::{fill_rows, write_row};
 use crate::true_range::true_range;
@@ -63,7 +64,7 @@ impl Transform for Atr {
 }
 
 /// Wilder's running average of true ranges.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct WilderAverage {
     window: usize,
     old_share: f64,
@@ -119,7 +120,7 @@ impl WilderAverage {
 }
 
 /// Computes [`Atr`] candle by candle.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AtrStream {
     previous: Option<f64>,
     average: WilderAverage,

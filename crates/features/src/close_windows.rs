@@ -4,8 +4,10 @@
 //! instead of twenty terms. Everything is made of differences from a close inside the window: equal
 //! closes give their price and zeros to the bit, and an offset costs no digits.
 
+use serde::{Deserialize, Serialize};
+
 /// Five consecutive closes.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Five {
     pub(crate) mean: f64,
     /// Sum of squared deviations from the mean.

@@ -1,5 +1,6 @@
 use forecastle_core::{Candle, CandleView, Result, Transform, TransformExt, TransformStream};
 use ndarray::ArrayRef2;
+use serde::{Deserialize, Serialize};
 
 use crate::anchored::AnchoredStream;
 use crate::lag::fill_lag;
@@ -59,6 +60,11 @@ impl Indicators {
     pub const fn anchor(&self) -> VwapAnchor {
         self.anchor
     }
+
+    /// Starts a stream that has seen no candle and can be saved.
+    pub fn start(&self) -> IndicatorsStream {
+        IndicatorsStream::new(self.anchor)
+    }
 }
 
 /// With the default anchor.
@@ -95,7 +101,9 @@ impl Transform for Indicators {
 }
 
 /// Computes [`Indicators`] candle by candle.
-#[derive(Debug, Clone)]
+///
+/// Its saved form goes on with the same bits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IndicatorsStream {
     moments: AnchoredStream,
     prices: PriceIndicatorsStream,
@@ -106,9 +114,14 @@ impl IndicatorsStream {
         Self { moments: AnchoredStream::new(anchor), prices: PriceIndicatorsStream::new() }
     }
 
-    /// Takes a candle; its row, NaN where not ready.
+    /// Over which candles the VWAP is taken.
+    pub fn anchor(&self) -> VwapAnchor {
+        self.moments.anchor()
+    }
+
+    /// Takes the next candle; its row, NaN where not ready.
     #[inline]
-    pub(crate) fn push(&mut self, candle: &Candle) -> [f64; WIDTH] {
+    pub fn push(&mut self, candle: &Candle) -> [f64; INDICATOR_NAMES.len()] {
         let [typical, p1, p2, p3, p4, p5, p6, p7, line, slope] = self.prices.push(candle);
         let (vwap, variance) = self.moments.push(candle.open_time(), typical, candle.volume());
         let [v1, v2, v3, v4, v5, v6, v7] = levels(vwap, variance, candle.close());

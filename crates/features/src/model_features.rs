@@ -1,4 +1,6 @@
-use forecastle_core::{Candle, CandleView, Result, Transform, TransformExt, TransformStream};
+use forecastle_core::{
+    Candle, CandleView, Error, Result, Transform, TransformExt, TransformStream,
+};
 use ndarray::{ArrayRef2, ArrayViewMut1, Axis, Slice};
 use serde::{Deserialize, Serialize};
 
@@ -130,6 +132,15 @@ impl ModelFeatures {
     pub const fn params(&self) -> ModelFeaturesParams {
         self.params
     }
+
+    /// Starts a stream that has seen no candle and can be saved.
+    pub fn start(&self) -> ModelFeaturesStream {
+        ModelFeaturesStream {
+            params: self.params,
+            indicators: IndicatorsStream::new(self.params.vwap),
+            mean_volume: MeanVolume::new(),
+        }
+    }
 }
 
 #[inline(always)]
@@ -168,7 +179,7 @@ fn code(value: f64, bound: f64) -> f64 {
 }
 
 /// Mean volume of the last 20 candles.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct MeanVolume(RollingWindow<Moments>);
 
 impl MeanVolume {
@@ -192,11 +203,7 @@ impl Transform for ModelFeatures {
     }
 
     fn stream(&self) -> Box<dyn TransformStream> {
-        Box::new(ModelFeaturesStream {
-            params: self.params,
-            indicators: IndicatorsStream::new(self.params.vwap),
-            mean_volume: MeanVolume::new(),
-        })
+        Box::new(self.start())
     }
 
     fn transform_into(&self, candles: CandleView<'_>, out: &mut ArrayRef2<f64>) -> Result<()> {
@@ -256,11 +263,41 @@ fn assign(column: Option<ArrayViewMut1<'_, f64>>, values: impl Iterator<Item = f
 }
 
 /// Computes [`ModelFeatures`] candle by candle.
-#[derive(Debug, Clone)]
+///
+/// Its saved form goes on with the same bits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "SavedStream")]
 pub struct ModelFeaturesStream {
     params: ModelFeaturesParams,
     indicators: IndicatorsStream,
     mean_volume: MeanVolume,
+}
+
+/// What is written of a [`ModelFeaturesStream`].
+#[derive(Deserialize)]
+struct SavedStream {
+    params: ModelFeaturesParams,
+    indicators: IndicatorsStream,
+    mean_volume: MeanVolume,
+}
+
+impl TryFrom<SavedStream> for ModelFeaturesStream {
+    type Error = Error;
+
+    fn try_from(SavedStream { params, indicators, mean_volume }: SavedStream) -> Result<Self> {
+        let fits = indicators.anchor() == params.vwap && mean_volume.0.length() == VOLUME_WINDOW;
+        if fits {
+            return Ok(Self { params, indicators, mean_volume });
+        }
+        Err(Error::artifact("a stream of features whose windows are not its parameters'"))
+    }
+}
+
+impl ModelFeaturesStream {
+    /// What was chosen.
+    pub const fn params(&self) -> ModelFeaturesParams {
+        self.params
+    }
 }
 
 impl TransformStream for ModelFeaturesStream {

@@ -1,11 +1,13 @@
 //! Weighted mean and variance of a set of rows, kept as fractions so that nothing is ever
 //! subtracted and volumes of any size can be weighed against each other.
 
+use serde::{Deserialize, Serialize};
+
 /// Holds weight, mean and population variance of some rows.
 ///
 /// A positive weight is a sum of volumes. A set without volume weighs its rows equally; its weight
 /// is minus their number, so that the same quotients serve both. Zero means no rows.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Moments {
     pub(crate) weight: f64,
     pub(crate) mean: f64,

@@ -1,5 +1,6 @@
 use forecastle_core::{Candle, CandleView, Result, Transform, TransformExt, TransformStream};
 use ndarray::ArrayRef2;
+use serde::{Deserialize, Serialize};
 
 use crate::Indicator;
 use crate::atr::{AtrStream, WilderAverage};
@@ -87,7 +88,7 @@ impl Transform for PriceIndicators {
 }
 
 /// Values of the last 32 rows.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Recent<T>([T; 32]);
 
 impl<T: Copy> Recent<T> {
@@ -104,7 +105,7 @@ impl<T: Copy> Recent<T> {
 }
 
 /// Computes [`PriceIndicators`] candle by candle.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PriceIndicatorsStream {
     atr: AtrStream,
     closes: Recent<f64>,

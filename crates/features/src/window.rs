@@ -1,6 +1,7 @@
 //! Windows of fixed length in O(1) amortised a row, without subtracting anything that left.
 
 use forecastle_core::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 use crate::moments::Moments;
 
@@ -55,7 +56,8 @@ impl Aggregate for Moments {
 /// Rows fall into blocks of `n`. A window is the tail of the block before, whose aggregates were
 /// made backwards when that block ended, and the head of the current block: no row is ever taken
 /// out again, so rounding cannot pile up however long the series.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "SavedWindow<A>")]
 pub(crate) struct RollingWindow<A> {
     /// Before `position` the current block's rows; from there on, tails of the block before.
     slots: Vec<A>,
@@ -64,10 +66,36 @@ pub(crate) struct RollingWindow<A> {
     has_tail: bool,
 }
 
+/// What is written of a [`RollingWindow`].
+#[derive(Deserialize)]
+struct SavedWindow<A> {
+    slots: Vec<A>,
+    head: A,
+    position: usize,
+    has_tail: bool,
+}
+
+impl<A> TryFrom<SavedWindow<A>> for RollingWindow<A> {
+    type Error = Error;
+
+    fn try_from(saved: SavedWindow<A>) -> Result<Self> {
+        let SavedWindow { slots, head, position, has_tail } = saved;
+        if position < slots.len() && slots.len() <= MAX_WINDOW {
+            return Ok(Self { slots, head, position, has_tail });
+        }
+        Err(Error::artifact("a rolling window whose position is outside it"))
+    }
+}
+
 impl<A: Aggregate> RollingWindow<A> {
     /// - `window`: >= 1
     pub(crate) fn new(window: usize) -> Self {
         Self { slots: vec![A::EMPTY; window.max(1)], head: A::EMPTY, position: 0, has_tail: false }
+    }
+
+    /// How many rows it spans.
+    pub(crate) fn length(&self) -> usize {
+        self.slots.len()
     }
 
     /// Takes a row; the last `n` rows once there are so many.
@@ -102,11 +130,31 @@ pub(crate) const GROWING_BLOCK: usize = 1024;
 
 /// Aggregates all rows since the start, block by block: 10⁷ rows cost 10⁴ roundings of the total
 /// instead of 10⁷.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "SavedGrowing")]
 pub(crate) struct GrowingWindow {
     pub(crate) total: Moments,
     pub(crate) head: Moments,
     pub(crate) position: usize,
+}
+
+/// What is written of a [`GrowingWindow`].
+#[derive(Deserialize)]
+struct SavedGrowing {
+    total: Moments,
+    head: Moments,
+    position: usize,
+}
+
+impl TryFrom<SavedGrowing> for GrowingWindow {
+    type Error = Error;
+
+    fn try_from(SavedGrowing { total, head, position }: SavedGrowing) -> Result<Self> {
+        if position < GROWING_BLOCK {
+            return Ok(Self { total, head, position });
+        }
+        Err(Error::artifact("a growing window whose position is outside its block"))
+    }
 }
 
 impl GrowingWindow {

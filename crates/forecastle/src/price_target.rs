@@ -74,15 +74,35 @@ impl<P: Load> Predict for PriceModel<P> {
         }
         self.inner.predict_into(&records.slice(s![.., 1..]), out)?;
         for (value, log_close) in out.iter_mut().zip(log_close) {
-            *value = (*value / log_close.exp()).clamp(LOWEST_SHARE, f64::MAX).ln();
+            *value = log_return(*value, *log_close);
         }
         Ok(())
+    }
+
+    fn predict_last(&self, window: &ArrayRef2<f64>) -> Result<f64> {
+        let (n, width) = window.dim();
+        if n == 0 || width != self.feature_names.len() {
+            let expected = format!("1 or more rows of {} columns", self.feature_names.len());
+            return Err(Error::shape("window", expected, format!("{n} rows of {width}")));
+        }
+        let log_close = window[[n - 1, 0]];
+        if !log_close.is_finite() {
+            let (row, column) = (n - 1, LOG_CLOSE.to_owned());
+            return Err(Error::NonFinite { what: "window", row, column });
+        }
+        let price = self.inner.predict_last(&window.slice(s![.., 1..]))?;
+        Ok(log_return(price, log_close))
     }
 
     fn save(&self) -> Result<Artifact> {
         let inner = self.inner.save()?.to_bytes()?;
         Artifact::encode(Self::KIND, VERSION, &self.feature_names, &inner)
     }
+}
+
+/// From the log close to a forecast price.
+fn log_return(price: f64, log_close: f64) -> f64 {
+    (price / log_close.exp()).clamp(LOWEST_SHARE, f64::MAX).ln()
 }
 
 const VERSION: u32 = 1;

@@ -1,5 +1,6 @@
 use forecastle_core::{
-    Artifact, Error, Load, Lookback, Predict, PredictExt, Result, check_feature_names,
+    Artifact, Error, Load, Lookback, Predict, PredictExt, PredictStream, Result,
+    check_feature_names,
 };
 use ndarray::{ArrayRef1, ArrayRef2};
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,8 @@ use crate::{
 
 /// Version of the saved format.
 const VERSION: u32 = 1;
+/// Kind of a saved stream.
+const STREAM: &str = "kalman_stream";
 
 /// Forecasts log returns with a local linear trend on log prices; fitted by
 /// [`KalmanParams`](crate::KalmanParams).
@@ -140,6 +143,10 @@ impl Predict for Kalman {
     fn save(&self) -> Result<Artifact> {
         Artifact::encode(Self::KIND, VERSION, &self.names, &self.saved)
     }
+
+    fn stream(&self) -> Option<Box<dyn PredictStream>> {
+        Some(Box::new(Self::stream(self)))
+    }
 }
 
 impl Load for Kalman {
@@ -187,5 +194,37 @@ impl KalmanStream {
     /// first log close.
     pub fn forecast(&self, horizon: usize) -> Option<TrendForecast> {
         self.state().map(|state| self.saved.model.forecast(&state, horizon))
+    }
+}
+
+impl PredictStream for KalmanStream {
+    fn update(&mut self, record: &[f64]) -> Result<f64> {
+        let &[log_close] = record else {
+            return Err(Error::shape("record", "1 feature", record.len().to_string()));
+        };
+        if log_close.is_infinite() {
+            let column = LOG_CLOSE.to_owned();
+            return Err(Error::NonFinite { what: "record", row: 0, column });
+        }
+        let before = self.stream.clone();
+        let forecast = Self::update(self, log_close);
+        if forecast.is_finite() {
+            return Ok(forecast);
+        }
+        self.stream = before;
+        Err(Error::numerical("Kalman filter", "the state overflows"))
+    }
+
+    fn save(&self) -> Result<Vec<u8>> {
+        Artifact::encode(STREAM, VERSION, &[LOG_CLOSE.to_owned()], &self.stream)?.to_bytes()
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<()> {
+        self.stream = Artifact::from_bytes(state)?.decode(STREAM, VERSION)?;
+        Ok(())
+    }
+
+    fn boxed_clone(&self) -> Box<dyn PredictStream> {
+        Box::new(self.clone())
     }
 }

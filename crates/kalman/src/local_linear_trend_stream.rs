@@ -1,7 +1,11 @@
+use serde::{Deserialize, Serialize};
+
 use crate::TrendState;
 use crate::recursion::Recursion;
 
 /// Filters a local linear trend observation by observation, in O(1), without allocating.
+///
+/// Its saved form goes on with the same bits.
 ///
 /// # Examples
 /// ```
@@ -16,7 +20,7 @@ use crate::recursion::Recursion;
 /// }
 /// # Ok::<(), forecastle_core::Error>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LocalLinearTrendStream {
     recursion: Recursion,
 }

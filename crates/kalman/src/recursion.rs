@@ -1,5 +1,7 @@
 //! The covariance recursion of the two-state trend, written out.
 
+use serde::{Deserialize, Serialize};
+
 use crate::TrendVariances;
 
 /// Covariance of (level, velocity), with its determinant.
@@ -8,7 +10,7 @@ use crate::TrendVariances;
 /// allow more: with the determinant carried along, update and prediction are sums and products of
 /// numbers that are never negative (the cross term aside, while the prior's is), so nothing cancels,
 /// every entry keeps its relative precision, and the covariance stays one by construction.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Covariance {
     pub(crate) level: f64,
     pub(crate) cross: f64,
@@ -47,7 +49,7 @@ impl Covariance {
 }
 
 /// Everything about one update that does not depend on the observation's value.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Gain {
     pub(crate) level: f64,
     pub(crate) velocity: f64,
@@ -100,7 +102,7 @@ impl Gain {
 /// The covariance depends on which rows are observed, not on their values. When a step leaves it
 /// the same to the last bit it will never change again while observations keep coming, so the gain
 /// is kept instead of computed: the same numbers, at half the cost.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Recursion {
     noise: TrendVariances,
     pub(crate) level: f64,

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use forecastle_core::{
     Artifact, Dataset, Error, Load, Lookback, Predict, PredictExt, Result, Standardizer,
 };
-use ndarray::{ArrayRef1, ArrayRef2};
+use ndarray::{ArrayRef1, ArrayRef2, s};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -308,6 +308,11 @@ impl<P: NeuralParams> Predict for NeuralModel<P> {
             false => slice.par_chunks_mut(CHUNK).enumerate().map(chunk).find_map_first(|e| e),
         };
         error.map_or(Ok(()), Err)
+    }
+
+    fn predict_last(&self, window: &ArrayRef2<f64>) -> Result<f64> {
+        let n = window.nrows();
+        self.predict_row(&window.slice(s![n.saturating_sub(self.network.lookback()).., ..]))
     }
 
     fn save(&self) -> Result<Artifact> {

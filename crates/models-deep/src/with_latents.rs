@@ -121,6 +121,18 @@ impl<P> LatentModel<P> {
     }
 }
 
+impl<P> LatentModel<P> {
+    /// The features and behind them their latents.
+    fn widened(&self, records: &ArrayRef2<f64>) -> Result<Array2<f64>> {
+        let (n_bars, n_features) = records.dim();
+        let mut wide = Array2::zeros((n_bars, n_features + self.autoencoder.n_latents()));
+        wide.slice_mut(s![.., ..n_features]).assign(records);
+        let mut latents = wide.slice_mut(s![.., n_features..]);
+        self.autoencoder.encode_into(records, &mut latents)?;
+        Ok(wide)
+    }
+}
+
 impl<P: Load> Predict for LatentModel<P> {
     fn feature_names(&self) -> &[String] {
         self.autoencoder.feature_names()
@@ -132,12 +144,19 @@ impl<P: Load> Predict for LatentModel<P> {
 
     fn predict_into(&self, records: &ArrayRef2<f64>, out: &mut ArrayRef1<f64>) -> Result<()> {
         self.check_shapes(records, out)?;
-        let (n_bars, n_features) = records.dim();
-        let mut wide = Array2::zeros((n_bars, n_features + self.autoencoder.n_latents()));
-        wide.slice_mut(s![.., ..n_features]).assign(records);
-        let mut latents = wide.slice_mut(s![.., n_features..]);
-        self.autoencoder.encode_into(records, &mut latents)?;
-        self.model.predict_into(&wide, out)
+        self.model.predict_into(&self.widened(records)?, out)
+    }
+
+    fn predict_last(&self, window: &ArrayRef2<f64>) -> Result<f64> {
+        let width = self.n_features();
+        if window.ncols() != width {
+            let expected = format!("{width} columns");
+            return Err(Error::shape("window", expected, window.ncols().to_string()));
+        }
+        let n = window.nrows();
+        let context = self.lookback().context(n.saturating_sub(1));
+        let last = window.slice(s![n.saturating_sub(context + 1).., ..]);
+        self.model.predict_last(&self.widened(&last)?)
     }
 
     fn save(&self) -> Result<Artifact> {

@@ -306,6 +306,10 @@ impl Predict for AutoBoosting {
         self.inner().predict_into(records, out)
     }
 
+    fn predict_last(&self, window: &ArrayRef2<f64>) -> Result<f64> {
+        self.inner().predict_last(window)
+    }
+
     fn save(&self) -> Result<Artifact> {
         let content = Content { model: self.inner().save()?, reason: self.reason.clone() };
         Artifact::encode(Self::KIND, VERSION, self.feature_names(), &content)

@@ -186,6 +186,16 @@ impl Predict for Boosting {
         error.map_or(Ok(()), Err)
     }
 
+    fn predict_last(&self, window: &ArrayRef2<f64>) -> Result<f64> {
+        let Some(row) = window.rows().into_iter().next_back() else {
+            return Err(Error::shape("window", "at least 1 row", "0"));
+        };
+        match row.as_slice() {
+            Some(row) => self.predict_row(row),
+            None => self.predict_row(&row.to_vec()),
+        }
+    }
+
     fn save(&self) -> Result<Artifact> {
         Artifact::encode(Self::KIND, VERSION, &self.feature_names, &self.content)
     }

@@ -10,7 +10,7 @@ use forecastle_features::{
 };
 use proptest::prelude::*;
 
-fn anchors() -> Vec<VwapAnchor> {
+pub(crate) fn anchors() -> Vec<VwapAnchor> {
     let offset = SessionOffset::from_minutes(-330).unwrap();
     let windows = [1, 2, 3, 19, 20, 21, 22, 96, 700, 2_047, 2_048, 2_049, 5_000];
     let mut anchors = windows.map(VwapAnchor::Rolling).to_vec();
@@ -48,7 +48,7 @@ fn anchored(vwap: VwapAnchor) -> Vec<Box<dyn Transform>> {
 }
 
 /// Volume always, sometimes, never, only at first, only at last.
-fn all_series(rows: usize) -> Vec<CandleSeries> {
+pub(crate) fn all_series(rows: usize) -> Vec<CandleSeries> {
     let walk = Walk::new(rows);
     vec![
         walk.clone().series(1),

@@ -4,5 +4,6 @@
 mod conformance;
 mod degenerate;
 mod golden;
+mod saved;
 mod series;
 mod ta_lib_parity;
