@@ -120,10 +120,7 @@ impl FittedPipeline {
         let mut holds: Vec<Option<String>> = vec![None; view.len()];
         let past = rows.iter_mut().zip(&mut holds).zip(view.open_time()).zip(view.close());
         for (((row, hold), time), close) in past.take(live) {
-            let found = memory.history.binary_search_by_key(time, |past| past.open_time);
-            let known = found.ok().and_then(|i| memory.history.get(i));
-            // Another close at that time is another history: nothing was forecast of it.
-            if let Some(known) = known.filter(|past| past.close == *close) {
+            if let Some(known) = memory.known(*time, *close) {
                 *row = known.forecast;
                 hold.clone_from(&known.guard);
             }
@@ -141,7 +138,8 @@ impl FittedPipeline {
         judge.resume(&view.open_time()[..live], &view.close()[..live]);
         for (t, (row, hold)) in rows.iter_mut().zip(&mut holds).enumerate().skip(live) {
             let bar = (view.open_time()[t], view.close()[t], volatility[t]);
-            let (forecast, _, outcome) = judged(config, &mut judge, &predictions, t, bar)?;
+            let (bar, bases) = predictions.bar(t, bar);
+            let (forecast, _, outcome) = judged(config, &mut judge, &bar, &bases);
             *row = forecast;
             let error = outcome.and_then(|outcome| outcome.error);
             *hold = guards.step(&inputs.features, t, error)?;

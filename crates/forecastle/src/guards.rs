@@ -80,8 +80,8 @@ impl Guards {
         Ok((guards, missing))
     }
 
-    /// Takes the next bar's features, and the size of an error that has become known with it; says why
-    /// the bar's signal must not be followed, or nothing.
+    /// Takes row `t` of the features, and the size of an error that has become known with its bar; says
+    /// why the bar's signal must not be followed, or nothing.
     pub(crate) fn step(
         &mut self,
         features: &FeatureTable,
@@ -91,18 +91,51 @@ impl Guards {
         let Some(row) = row(features, t) else {
             return Ok(None);
         };
-        let mut reasons = Vec::new();
+        let objections = self.watch(&row)?;
+        Ok(self.conclude(objections, error).reason())
+    }
+
+    /// Takes the next bar's features.
+    ///
+    /// # Errors
+    /// - [`Error::Shape`] when there are more or fewer than at the fit; nothing has changed then.
+    pub(crate) fn watch(&mut self, row: &[f64]) -> Result<Objections> {
+        let mut objections = Objections::default();
         if let Some(novelty) = &self.novelty {
-            reasons.extend(novelty.verdict(&row)?.and_then(|verdict| verdict.reason));
+            objections.novelty = novelty.verdict(row)?.and_then(|verdict| verdict.reason);
         }
         if let Some(stability) = &mut self.stability {
-            reasons.extend(stability.update(&row)?.and_then(|verdict| verdict.reason));
+            objections.stability = stability.update(row)?.and_then(|verdict| verdict.reason);
         }
-        if let Some(errors) = &mut self.errors {
-            // An error that is not known does not count.
-            reasons.extend(errors.update(error.unwrap_or(f64::NAN)).reason);
-        }
-        Ok((!reasons.is_empty()).then(|| reasons.join("; ")))
+        Ok(objections)
+    }
+
+    /// Takes the error that has become known with the bar.
+    pub(crate) fn conclude(&mut self, objections: Objections, error: Option<f64>) -> Objections {
+        // An error that is not known does not count.
+        let errors = self.errors.as_mut().map(|drift| drift.update(error.unwrap_or(f64::NAN)));
+        Objections { errors: errors.and_then(|verdict| verdict.reason), ..objections }
+    }
+}
+
+/// Why a bar's signal must not be followed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Objections {
+    novelty: Option<String>,
+    stability: Option<String>,
+    errors: Option<String>,
+}
+
+impl Objections {
+    /// All of them in one line.
+    pub(crate) fn reason(self) -> Option<String> {
+        let all = [self.novelty, self.stability, self.errors];
+        all.into_iter().flatten().reduce(|all, reason| format!("{all}; {reason}"))
+    }
+
+    /// Whether the market or the errors are no longer those of the fit; one odd bar is not that.
+    pub(crate) fn is_drift(&self) -> bool {
+        self.stability.is_some() || self.errors.is_some()
     }
 }
 

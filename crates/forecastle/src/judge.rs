@@ -150,9 +150,9 @@ impl Judge {
 
     /// Takes the next bar: first learns from the forecast whose label its close is, then judges its
     /// own.
-    pub(crate) fn step(&mut self, bar: &Bar) -> Result<(Judgement, Option<Outcome>)> {
+    pub(crate) fn step(&mut self, bar: &Bar) -> (Judgement, Option<Outcome>) {
         let outcome = if self.pending.len() >= self.horizon {
-            self.pending.pop_front().map(|due| self.learn(&due, bar.close)).transpose()?.flatten()
+            self.pending.pop_front().and_then(|due| self.learn(&due, bar.close))
         } else {
             None
         };
@@ -167,10 +167,11 @@ impl Judge {
         let mut judgement = Judgement::default();
         if let (true, Some(scale)) = (bar.prediction.is_finite(), self.scale(bar.volatility)) {
             pending.forecast = Some((bar.prediction, scale));
-            let issued = self.issue(bar, scale)?;
-            let (lower, upper) = issued.interval();
-            pending.issued = Some(issued);
-            judgement.interval = (lower.is_finite() && upper.is_finite()).then_some([lower, upper]);
+            pending.issued = self.issue(bar, scale);
+            judgement.interval = pending.issued.as_ref().and_then(|issued| {
+                let (lower, upper) = issued.interval();
+                (lower.is_finite() && upper.is_finite()).then_some([lower, upper])
+            });
             // A move too small for the price to show has no sign either.
             if bar.close * bar.prediction.exp() != bar.close {
                 pending.sign = self.confidence.of(bar.prediction, scale);
@@ -178,7 +179,7 @@ impl Judge {
             judgement.confidence = pending.sign.map(|(_, told)| told);
         }
         self.pending.push_back(pending);
-        Ok((judgement, outcome))
+        (judgement, outcome)
     }
 
     /// What errors at this volatility are measured in.
@@ -186,33 +187,34 @@ impl Judge {
         scale(volatility, &self.volatility)
     }
 
-    fn issue(&self, bar: &Bar, scale: f64) -> Result<Issued> {
+    /// `None` where no interval can be: a scale of which nothing is a finite multiple.
+    fn issue(&self, bar: &Bar, scale: f64) -> Option<Issued> {
         let [lower, upper] = bar.quantiles.map(|q| q * scale);
-        if self.quantiles && lower.is_finite() && upper.is_finite() {
+        let issued = if self.quantiles && lower.is_finite() && upper.is_finite() {
             self.conformal.issue_band(lower, upper, scale)
         } else {
             self.conformal.issue(bar.prediction, scale)
-        }
+        };
+        issued.ok()
     }
 
-    fn learn(&mut self, due: &Pending, close: f64) -> Result<Option<Outcome>> {
-        let (Some((prediction, scale)), Some(issued)) = (due.forecast, &due.issued) else {
-            return Ok(None);
-        };
+    /// Nothing is learnt, and nothing changed, where a label is too far away for a finite error.
+    fn learn(&mut self, due: &Pending, close: f64) -> Option<Outcome> {
+        let ((prediction, scale), issued) = (due.forecast?, due.issued.as_ref()?);
         let label = (close / due.close).ln();
         let error = (label - prediction) / scale;
         if !error.is_finite() {
-            return Ok(None);
+            return None;
         }
-        let inside = self.conformal.observe(issued, label)?;
+        let inside = self.conformal.observe(issued, label).ok()?;
         let hit = match label * prediction {
             product if product > 0.0 => 1.0,
             0.0 => 0.5,
             _ => 0.0,
         };
-        self.confidence.learn(error, due.sign.map(|(raw, _)| (raw, hit)), self.horizon)?;
+        self.confidence.learn(error, due.sign.map(|(raw, _)| (raw, hit)), self.horizon);
         let confidence = due.sign.map(|(_, told)| (told, hit));
-        Ok(Some(Outcome { inside, confidence, error: Some(error.abs()) }))
+        Some(Outcome { inside, confidence, error: Some(error.abs()) })
     }
 }
 
@@ -289,10 +291,10 @@ impl Confidence {
         Some((raw, told.max(0.5)))
     }
 
-    fn learn(&mut self, error: f64, pair: Option<(f64, f64)>, horizon: usize) -> Result<()> {
-        self.errors.push(error)?;
-        let Some(pair) = pair else {
-            return Ok(());
+    /// - `error`: finite
+    fn learn(&mut self, error: f64, pair: Option<(f64, f64)>, horizon: usize) {
+        let (Ok(()), Some(pair)) = (self.errors.push(error), pair) else {
+            return;
         };
         if self.pairs.len() >= PAIRS_KEPT {
             self.pairs.pop_front();
@@ -306,9 +308,9 @@ impl Confidence {
                 ..Default::default()
             };
             let (raw, hits): (Vec<f64>, Vec<f64>) = self.pairs.iter().copied().unzip();
-            self.calibration = Some(params.fit(&raw, &hits, horizon)?);
+            // Of shares, ties and enough pairs the fit cannot fail; the curve before would stay.
+            self.calibration = params.fit(&raw, &hits, horizon).ok().or(self.calibration.take());
             self.since_fit = 0;
         }
-        Ok(())
     }
 }

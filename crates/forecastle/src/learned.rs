@@ -35,6 +35,13 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
+    /// What was forecast of a past bar. Another close at that time is another history, of which
+    /// nothing was forecast.
+    pub(crate) fn known(&self, open_time: Timestamp, close: f64) -> Option<&PastRow> {
+        let found = self.history.binary_search_by_key(&open_time, |past| past.open_time).ok()?;
+        self.history.get(found).filter(|past| past.close == close)
+    }
+
     /// Whether what was read from a file belongs together.
     pub(crate) fn check(&self, config: &PipelineConfig, quantiles: bool) -> Result<()> {
         let times = self.history.windows(2).all(|pair| pair[0].open_time < pair[1].open_time);
@@ -74,13 +81,24 @@ pub(crate) struct Predictions {
 }
 
 impl Predictions {
-    fn bar(&self, t: usize, open_time: Timestamp, close: f64, volatility: f64) -> Bar {
+    /// Row `t` as the judge wants it, and the bases' forecasts of it.
+    ///
+    /// - `bar`: open time, close, ATR over close
+    pub(crate) fn bar(
+        &self,
+        t: usize,
+        (open_time, close, volatility): (Timestamp, f64, f64),
+    ) -> (Bar, Vec<f64>) {
         let bound = |j: usize| {
             let quantiles = self.quantiles.as_ref();
             quantiles.and_then(|q| q.get([t, j])).copied().unwrap_or(f64::NAN)
         };
         let prediction = self.ensemble.get(t).copied().unwrap_or(f64::NAN);
-        Bar { open_time, close, volatility, prediction, quantiles: [bound(0), bound(1)] }
+        let bar = Bar { open_time, close, volatility, prediction, quantiles: [bound(0), bound(1)] };
+        let bases = (0..self.bases.ncols())
+            .map(|j| self.bases.get([t, j]).copied().unwrap_or(f64::NAN))
+            .collect();
+        (bar, bases)
     }
 }
 
@@ -174,9 +192,8 @@ fn past(
         let (mut guards, _) = past.guards(config, known, &fold.train, fold.test.start)?;
         let block = bars.clone().take(fold.test.end.min(last)).skip(fold.test.start);
         for (t, ((&open_time, &close), &volatility)) in block {
-            let bar = (open_time, close, volatility);
-            let (forecast, judgement, outcome) =
-                judged(config, &mut past.judge, &predictions, t, bar)?;
+            let (bar, bases) = predictions.bar(t, (open_time, close, volatility));
+            let (forecast, judgement, outcome) = judged(config, &mut past.judge, &bar, &bases);
             let error = outcome.and_then(|outcome| outcome.error);
             past.errors.extend(error);
             past.record.take(judgement, outcome);
@@ -189,21 +206,16 @@ fn past(
 
 /// A row's forecast, judged as its bar closes.
 ///
-/// - `bar`: open time, close, ATR over close
+/// - `bases`: the models' forecasts, in the configuration's order
 pub(crate) fn judged(
     config: &PipelineConfig,
     judge: &mut Judge,
-    predictions: &Predictions,
-    t: usize,
-    (open_time, close, volatility): (Timestamp, f64, f64),
-) -> Result<(ForecastRow, Judgement, Option<Outcome>)> {
-    let bar = predictions.bar(t, open_time, close, volatility);
-    let (judgement, outcome) = judge.step(&bar)?;
-    let bases: Vec<f64> = (0..config.models.len())
-        .map(|j| predictions.bases.get([t, j]).copied().unwrap_or(f64::NAN))
-        .collect();
-    let forecast = forecast_row(&config.models, &bases, bar.prediction, close, judgement);
-    Ok((forecast, judgement, outcome))
+    bar: &Bar,
+    bases: &[f64],
+) -> (ForecastRow, Judgement, Option<Outcome>) {
+    let (judgement, outcome) = judge.step(bar);
+    let forecast = forecast_row(&config.models, bases, bar.prediction, bar.close, judgement);
+    (forecast, judgement, outcome)
 }
 
 /// Counts how intervals and confidence do.

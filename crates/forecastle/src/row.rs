@@ -121,7 +121,7 @@ const TABLE: [&str; N_TABLE] = joined([&CANDLE, &INDICATORS, &RULES, &FORECAST, 
 ///
 /// `None` means that there is not enough history yet, or (stop and take-profit of a HOLD) that the
 /// value does not exist.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StructureRow {
     /// The candle.
     pub candle: Candle,
@@ -132,8 +132,8 @@ pub struct StructureRow {
     pub state: Option<forecastle_regime::MarketState>,
     /// What the rules say of it.
     pub rules: forecastle_signals::RuleOutput,
-    /// The forecast in words.
-    pub forecast_text: String,
+    /// The forecast in words, put together when it is shown.
+    pub forecast_text: forecastle_signals::ForecastText,
 }
 
 impl StructureRow {
@@ -162,7 +162,7 @@ impl Record for StructureRow {
         visitor("regime", regime.map_or(Cell::Null, |r: Regime| Cell::Text(r.as_str())));
         visitor("regime_strength", self.state.map(|s| s.strength).into());
         visitor("direction", direction.map_or(Cell::Null, |d: Direction| Cell::Text(d.as_str())));
-        visitor("forecast_text", Cell::Text(&self.forecast_text));
+        visitor("forecast_text", Cell::Text(&self.forecast_text.to_string()));
         let rules = &self.rules;
         visitor("rule_confidence", rules.rule_confidence.into());
         visitor("signal", Cell::Text(rules.signal.as_str()));

@@ -81,7 +81,7 @@ fn repairs(report: &RepairReport) -> String {
 fn structure(row: &TableRow) -> String {
     let candle = &row.structure.candle;
     let mut text = format!("\nMARKET STRUCTURE at {}\n", candle.open_time());
-    text.push_str(&row.structure.forecast_text);
+    text.push_str(&row.structure.forecast_text.to_string());
     text.push('\n');
     let value = |indicator: Indicator| number(row.structure.indicators[indicator.index()]);
     let state = row.structure.state;

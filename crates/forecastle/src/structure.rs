@@ -1,7 +1,5 @@
-use forecastle_core::{
-    Candle, CandleView, FeatureTable, Result, Transform, TransformExt, TransformStream,
-};
-use forecastle_features::{INDICATOR_NAMES, Indicator, Indicators, VwapAnchor};
+use forecastle_core::{Candle, CandleView, Error, FeatureTable, Result, TransformExt};
+use forecastle_features::{INDICATOR_NAMES, Indicator, Indicators, IndicatorsStream, VwapAnchor};
 use forecastle_regime::MarketState;
 use forecastle_signals::{ForecastText, RuleInputs, RuleParams, Rules};
 
@@ -23,7 +21,7 @@ const N: usize = INDICATOR_NAMES.len();
 /// let mut stream = structure.stream();
 /// let row = stream.update(&Candle::new(Timestamp::from_millis(0), 9.0, 11.0, 8.0, 10.0, 5.0)?);
 /// assert_eq!(row.signal(), Signal::Hold);
-/// assert_eq!(row.forecast_text, "insufficient history");
+/// assert_eq!(row.forecast_text.to_string(), "insufficient history");
 /// # Ok::<(), forecastle::Error>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -61,7 +59,19 @@ impl MarketStructure {
 
     /// Starts a stream that has seen no candle.
     pub fn stream(&self) -> MarketStructureStream {
-        MarketStructureStream { indicators: self.indicators.stream(), rules: self.rules }
+        MarketStructureStream { indicators: self.indicators.start(), rules: self.rules }
+    }
+
+    /// Goes on with the stream of another run, from its [`indicators`](MarketStructureStream::indicators).
+    ///
+    /// # Errors
+    /// - [`Error::InvalidParameter`] when their VWAP is anchored otherwise.
+    pub fn resume(&self, indicators: IndicatorsStream) -> Result<MarketStructureStream> {
+        let (wanted, given) = (self.indicators.anchor(), indicators.anchor());
+        if wanted != given {
+            return Err(Error::invalid_parameter("vwap", wanted.to_string(), given));
+        }
+        Ok(MarketStructureStream { indicators, rules: self.rules })
     }
 
     /// One row from its candle and indicators; `held`: HOLD whatever the rules say.
@@ -71,18 +81,27 @@ impl MarketStructure {
 }
 
 /// Computes [`StructureRow`]s candle by candle.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct MarketStructureStream {
-    indicators: Box<dyn TransformStream>,
+    indicators: IndicatorsStream,
     rules: Rules,
 }
 
 impl MarketStructureStream {
     /// Takes the next candle and gives its row.
     pub fn update(&mut self, candle: &Candle) -> StructureRow {
-        let mut indicators = [f64::NAN; N];
-        self.indicators.update(candle, &mut indicators);
-        evaluate(&self.rules, *candle, indicators, false)
+        self.update_held(candle, false)
+    }
+
+    /// The same; `held`: HOLD whatever the rules say.
+    pub(crate) fn update_held(&mut self, candle: &Candle, held: bool) -> StructureRow {
+        let indicators = self.indicators.push(candle);
+        evaluate(&self.rules, *candle, indicators, held)
+    }
+
+    /// All that it remembers of the candles; can be saved.
+    pub fn indicators(&self) -> &IndicatorsStream {
+        &self.indicators
     }
 }
 
@@ -105,6 +124,6 @@ fn evaluate(rules: &Rules, candle: Candle, indicators: [f64; N], held: bool) -> 
         direction: state.map(|s| s.direction),
     };
     let output = if held { rules.hold(&inputs) } else { rules.evaluate(&inputs) };
-    let forecast_text = ForecastText::new(&inputs, &output, rules.params().horizon).to_string();
+    let forecast_text = ForecastText::new(&inputs, &output, rules.params().horizon);
     StructureRow { candle, indicators, state, rules: output, forecast_text }
 }
