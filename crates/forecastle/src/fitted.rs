@@ -1,5 +1,6 @@
 use forecastle_core::{
-    Artifact, CandleSeries, Error, FeatureTable, Predict, Result, Symbol, Timeframe, Timestamp,
+    Artifact, CandleSeries, Error, FeatureTable, Fingerprint, Predict, Result, Symbol, Timeframe,
+    Timestamp,
 };
 use forecastle_ensemble::{MetaModel, Stacking};
 use forecastle_features::global_vwap;
@@ -12,7 +13,7 @@ use crate::screen::told_rows;
 use crate::{ForecastRow, Pipeline, PipelineConfig, Record, Report, RunInfo, SkippedModel};
 
 const KIND: &str = "pipeline";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// The guards' column.
 pub(crate) const GUARD: &str = "guard";
 
@@ -27,7 +28,8 @@ pub struct FittedPipeline {
     pipeline: Pipeline,
     symbol: Symbol,
     timeframe: Timeframe,
-    fitted_until: Option<Timestamp>,
+    /// The candles of the fit.
+    data: Fingerprint,
     learned: Option<Learned>,
     skipped: Vec<SkippedModel>,
 }
@@ -43,7 +45,7 @@ impl FittedPipeline {
             pipeline,
             symbol: candles.symbol().clone(),
             timeframe: candles.timeframe(),
-            fitted_until: candles.view().open_time().last().copied(),
+            data: Fingerprint::of(candles.view()),
             learned,
             skipped,
         }
@@ -56,7 +58,30 @@ impl FittedPipeline {
 
     /// Open time of the last candle that the models know.
     pub fn fitted_until(&self) -> Option<Timestamp> {
-        self.fitted_until
+        self.data.last_open_time()
+    }
+
+    /// Which candles the models were fitted on.
+    pub fn data(&self) -> &Fingerprint {
+        &self.data
+    }
+
+    /// The market.
+    pub fn symbol(&self) -> &Symbol {
+        &self.symbol
+    }
+
+    /// How long each candle lasts.
+    pub fn timeframe(&self) -> Timeframe {
+        self.timeframe
+    }
+
+    pub(crate) fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
+    pub(crate) fn learned(&self) -> Option<&Learned> {
+        self.learned.as_ref()
     }
 
     /// Makes the final table of the candles: those of the fit, later ones, or both.
@@ -80,7 +105,7 @@ impl FittedPipeline {
         Ok(Report { run, candles: candles.clone(), structure, indicators, forecasts, guards })
     }
 
-    fn check_market(&self, candles: &CandleSeries) -> Result<()> {
+    pub(crate) fn check_market(&self, candles: &CandleSeries) -> Result<()> {
         for (name, fitted, given) in [
             ("symbol", self.symbol.to_string(), candles.symbol().to_string()),
             ("timeframe", self.timeframe.to_string(), candles.timeframe().to_string()),
@@ -112,7 +137,7 @@ impl FittedPipeline {
         let view = candles.view();
         let config = self.config();
         let Learned { stacking, quantiles, memory } = learned;
-        let live = match self.fitted_until {
+        let live = match self.fitted_until() {
             Some(until) => view.open_time().partition_point(|&time| time < until),
             None => 0,
         };
@@ -181,7 +206,7 @@ impl FittedPipeline {
             rows: view.len(),
             first_open_time: view.open_time().first().copied(),
             last_open_time: view.open_time().last().copied(),
-            fitted_until: self.fitted_until,
+            fitted_until: self.fitted_until(),
             horizon: config.horizon,
             vwap: config.vwap,
             target: config.target,
@@ -226,7 +251,7 @@ impl FittedPipeline {
             config: self.config().to_toml()?,
             symbol: self.symbol.clone(),
             timeframe: self.timeframe,
-            fitted_until: self.fitted_until,
+            data: self.data,
             learned,
             skipped: self.skipped.clone(),
         };
@@ -259,7 +284,7 @@ impl FittedPipeline {
         Ok(Self {
             symbol: saved.symbol,
             timeframe: saved.timeframe,
-            fitted_until: saved.fitted_until,
+            data: saved.data,
             skipped: saved.skipped,
             learned,
             pipeline,
@@ -272,7 +297,7 @@ struct Saved {
     config: String,
     symbol: Symbol,
     timeframe: Timeframe,
-    fitted_until: Option<Timestamp>,
+    data: Fingerprint,
     learned: Option<SavedLearned>,
     skipped: Vec<SkippedModel>,
 }

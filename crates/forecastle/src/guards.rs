@@ -95,6 +95,12 @@ impl Guards {
         Ok(self.conclude(objections, error).reason())
     }
 
+    /// Whether they were fitted on so many features.
+    pub(crate) fn fit_width(&self, width: usize) -> bool {
+        self.novelty.as_ref().is_none_or(|guard| guard.names().len() == width)
+            && self.stability.as_ref().is_none_or(|guard| guard.width() == width)
+    }
+
     /// Takes the next bar's features.
     ///
     /// # Errors

@@ -82,6 +82,10 @@ impl Pipeline {
         &self.structure
     }
 
+    pub(crate) fn features(&self) -> &ModelFeatures {
+        &self.features
+    }
+
     /// Fits every model on the candles.
     ///
     /// With too short a history the models are skipped and the reason is kept for the report; the
@@ -117,6 +121,19 @@ impl Pipeline {
             Err(error) => return Err(error),
         };
         Ok(FittedPipeline::new(self.clone(), candles, learned, skipped))
+    }
+
+    /// Fits anew; `start`: models that those which can may start from. Rows too few to learn from are an
+    /// error here, as there are models to keep.
+    pub(crate) fn refit(
+        &self,
+        candles: &CandleSeries,
+        start: Option<&FittedPipeline>,
+        progress: &dyn Progress,
+    ) -> Result<FittedPipeline> {
+        let _ = start;
+        let learned = self.learn(candles, progress)?;
+        Ok(FittedPipeline::new(self.clone(), candles, learned, Vec::new()))
     }
 
     /// Fits the models; `None` where none were asked for.

@@ -4,7 +4,7 @@ use forecastle_core::{
 };
 use forecastle_ensemble::{Base, out_of_fold};
 use forecastle_models_tree::{Boosting, BoostingParams, Loss};
-use ndarray::{Array1, Array2, s};
+use ndarray::{Array1, Array2, ArrayRef2, s};
 
 use crate::PipelineConfig;
 
@@ -63,6 +63,14 @@ impl QuantileBand {
             bounds.slice_mut(s![ready.., j]).assign(&values);
         }
         Ok(bounds)
+    }
+
+    /// Both bounds of the last row.
+    ///
+    /// - `window`: `(1.., n_features)`
+    pub(crate) fn predict_last(&self, window: &ArrayRef2<f64>) -> Result<[f64; 2]> {
+        let [lower, upper] = &self.bounds;
+        Ok([lower.predict_last(window)?, upper.predict_last(window)?])
     }
 
     pub(crate) fn save(&self) -> Result<Vec<Vec<u8>>> {

@@ -49,6 +49,11 @@ impl StabilityStream {
         Self { guard, recent: VecDeque::new(), counts }
     }
 
+    /// Number of columns of a row.
+    pub fn width(&self) -> usize {
+        self.guard.width()
+    }
+
     /// Takes the next row and judges; `None` before the window is full.
     ///
     /// # Errors
