@@ -8,6 +8,7 @@ mod dependencies;
 mod exchanges;
 mod golden;
 mod leaks;
+mod live;
 mod pipeline;
 mod proof;
 mod shared;
