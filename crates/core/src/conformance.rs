@@ -15,7 +15,7 @@
 
 use std::fmt;
 
-use ndarray::{Array1, Array2, ArrayRef2, ShapeBuilder, s};
+use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, ShapeBuilder, s};
 
 use crate::{
     Artifact, CandleSeries, Dataset, DynFit, Error, FeatureTable, Lookback, Predict, PredictExt,
@@ -171,6 +171,8 @@ fn same(
 /// - `predict(x[..k])` equals `predict(x)[..k]`; `predict_last` of `lookback` rows, or the stream,
 ///   saved and restored on the way, give the same bits
 /// - no row after the last training row changes the fit
+/// - a warm start gives the same bits with 1, 2 and 4 threads, from the saved model and from the
+///   loaded one, whatever comes after the last training row; a start of another type is refused
 /// - NaN is an error (unless the model takes missing values), infinity always; never a panic
 /// - wrong shapes and too few rows are errors
 #[derive(Debug, Clone)]
@@ -234,6 +236,7 @@ impl ModelSuite {
         ensure(loaded.lookback() == fitted.lookback(), || "lookback changes in a file".into())?;
         let again = loaded.predict_table(&self.table)?;
         same_vector(&again, &predicted, "the loaded model", "the saved one")?;
+        self.check_warm_start(model, fitted.as_ref(), loaded.as_ref())?;
         let foreign = Artifact::encode("conformance-foreign", 1, self.table.names(), &1_u8)?;
         ensure(load(&foreign).is_err(), || "a foreign artifact is loaded".into())?;
         let emptied = Artifact::encode(artifact.kind(), artifact.version(), &[], &())?;
@@ -270,6 +273,45 @@ impl ModelSuite {
         same_vector(&blind, &predicted, "a fit beside another future", "the first fit")?;
 
         self.check_refusals(fitted.as_ref(), fit)
+    }
+
+    /// Fits on a window that has moved on, from the model of the first fit.
+    fn check_warm_start(
+        &self,
+        model: &dyn DynFit,
+        fitted: &dyn Predict,
+        loaded: &dyn Predict,
+    ) -> Result<(), Violation> {
+        let n = self.table.n_rows();
+        let (first, last) = (n / 8, n * 7 / 8);
+        let rows = Rows::from(first..last);
+        let values = self.table.values();
+        let refit = |values: &ArrayRef2<f64>, start: &dyn Predict| -> Result<Array1<f64>> {
+            let names = self.table.names();
+            let dataset = Dataset::new(names, values, &self.targets, &rows, self.horizon)?;
+            model.fit_from_dyn(dataset, start)?.predict_table(&self.table)
+        };
+        let predicted = refit(values, fitted)?;
+        ensure(predicted.iter().all(|v| v.is_finite()), || {
+            "a prediction is not finite after a warm start".into()
+        })?;
+        for threads in [1, 2, 4] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            let pool = pool.map_err(|e| Violation(format!("no thread pool: {e}")))?;
+            let again = pool.install(|| refit(values, fitted))?;
+            let name = format!("a warm start on {threads} threads");
+            same_vector(&again, &predicted, &name, "the first one")?;
+        }
+        let again = refit(values, loaded)?;
+        same_vector(&again, &predicted, "a warm start from the loaded model", "the saved one's")?;
+        let mut future = values.to_owned();
+        future.slice_mut(s![last.., ..]).fill(1e3);
+        let blind = refit(&future, fitted)?;
+        same_vector(&blind, &predicted, "a warm start beside another future", "the first one")?;
+        let foreign = refit(values, &Foreign(self.table.names().to_vec()));
+        ensure(matches!(foreign, Err(Error::InvalidParameter { name: "start", .. })), || {
+            "a start of another type is not refused".into()
+        })
     }
 
     fn check_refusals(
@@ -354,6 +396,30 @@ fn check_stream(
         streamed[i] = stream.update(&row)?;
     }
     same_vector(&streamed, predicted, "the stream", "the batch")
+}
+
+/// A model that nothing but this suite makes.
+#[derive(Debug)]
+struct Foreign(Vec<String>);
+
+impl Predict for Foreign {
+    fn feature_names(&self) -> &[String] {
+        &self.0
+    }
+
+    fn lookback(&self) -> Lookback {
+        Lookback::Rows(1)
+    }
+
+    fn predict_into(&self, records: &ArrayRef2<f64>, out: &mut ArrayRef1<f64>) -> Result<()> {
+        self.check_shapes(records, out)?;
+        out.fill(0.0);
+        Ok(())
+    }
+
+    fn save(&self) -> Result<Artifact> {
+        Artifact::encode("conformance-foreign", 1, &self.0, &())
+    }
 }
 
 fn same_vector(

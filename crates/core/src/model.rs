@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::fmt::Debug;
 
 use ndarray::{Array1, ArrayRef1, ArrayRef2};
@@ -34,7 +35,7 @@ impl Lookback {
 /// - Bad input is an error, never a panic.
 pub trait Fit: Debug + Send + Sync {
     /// The fitted model.
-    type Fitted: Predict + 'static;
+    type Fitted: Predict;
 
     /// Fits.
     ///
@@ -44,6 +45,27 @@ pub trait Fit: Debug + Send + Sync {
     /// - [`Error::Numerical`] when the fit diverges.
     /// - [`Error::Cancelled`] when the dataset's observer asks to stop.
     fn fit(&self, dataset: Dataset<'_>) -> Result<Self::Fitted>;
+
+    /// Fits again, beginning with a model that an earlier fit made (a warm start), where the method
+    /// can go on from one; the others fit anew, which is the default.
+    ///
+    /// For refits on a window that has moved on by a few rows. The contract is that of
+    /// [`fit`](Self::fit), with `start` as one more input: the same dataset, seed and start give the
+    /// same bits. What `start` has learnt stays in the model, so it must not have seen rows that the
+    /// new model is judged on.
+    ///
+    /// # Errors
+    /// - [`Error::FeatureMismatch`] when a method goes on from a `start` with other features.
+    /// - [`Error::Shape`] or [`Error::InvalidParameter`] when `start` is of another form than the
+    ///   parameters ask for.
+    /// - As [`fit`](Self::fit).
+    #[doc(alias = "warm_start")]
+    #[doc(alias = "init_model")]
+    #[doc(alias = "xgb_model")]
+    fn fit_from(&self, dataset: Dataset<'_>, start: &Self::Fitted) -> Result<Self::Fitted> {
+        let _ = start;
+        self.fit(dataset)
+    }
 }
 
 /// Predicts one number a row.
@@ -54,7 +76,9 @@ pub trait Fit: Debug + Send + Sync {
 /// - A loaded model predicts the same bits as the one saved.
 /// - [`predict_last`](Self::predict_last) and [`stream`](Self::stream) give the same bits as
 ///   [`predict_into`](Self::predict_into).
-pub trait Predict: Debug + Send + Sync {
+///
+/// Every model is [`Any`], so that a `&dyn Predict` can be turned back into its own type.
+pub trait Predict: Any + Debug + Send + Sync {
     /// The features the model was fitted on, in order.
     fn feature_names(&self) -> &[String];
 
@@ -121,11 +145,47 @@ pub trait DynFit: Debug + Send + Sync {
     /// # Errors
     /// As [`Fit::fit`].
     fn fit_dyn(&self, dataset: Dataset<'_>) -> Result<Box<dyn Predict>>;
+
+    /// As [`Fit::fit_from`], the fitted types erased; a fit that knows no start begins anew.
+    ///
+    /// # Errors
+    /// - [`Error::InvalidParameter`] when `start` is not of the type that this fit makes.
+    /// - As [`Fit::fit_from`].
+    ///
+    /// # Examples
+    /// ```
+    /// use forecastle_core::{Dataset, DynFit, Predict, Result, Rows};
+    ///
+    /// /// A window that has moved on is fitted from the model of the window before.
+    /// fn refit(
+    ///     model: &dyn DynFit,
+    ///     last: Option<&dyn Predict>,
+    ///     dataset: Dataset<'_>,
+    /// ) -> Result<Box<dyn Predict>> {
+    ///     match last {
+    ///         Some(start) => model.fit_from_dyn(dataset, start),
+    ///         None => model.fit_dyn(dataset),
+    ///     }
+    /// }
+    /// ```
+    fn fit_from_dyn(&self, dataset: Dataset<'_>, start: &dyn Predict) -> Result<Box<dyn Predict>> {
+        let _ = start;
+        self.fit_dyn(dataset)
+    }
 }
 
 impl<T: Fit> DynFit for T {
     fn fit_dyn(&self, dataset: Dataset<'_>) -> Result<Box<dyn Predict>> {
         Ok(Box::new(self.fit(dataset)?))
+    }
+
+    fn fit_from_dyn(&self, dataset: Dataset<'_>, start: &dyn Predict) -> Result<Box<dyn Predict>> {
+        let own: &dyn Any = start;
+        let Some(own) = own.downcast_ref::<T::Fitted>() else {
+            let kind = start.save().map_or_else(|_| "another".into(), |a| a.kind().to_owned());
+            return Err(Error::invalid_parameter("start", "a model that this fit makes", kind));
+        };
+        Ok(Box::new(self.fit_from(dataset, own)?))
     }
 }
 
@@ -182,3 +242,124 @@ pub trait PredictExt: Predict {
 }
 
 impl<T: Predict + ?Sized> PredictExt for T {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Rows;
+    use ndarray::Array2;
+
+    /// Forecasts the last target it learnt from, and knows how often it was fitted.
+    #[derive(Debug, Clone, PartialEq)]
+    struct Last {
+        names: Vec<String>,
+        value: f64,
+        fits: u32,
+    }
+
+    /// Begins anew each time.
+    #[derive(Debug)]
+    struct Cold;
+
+    /// Goes on from a start.
+    #[derive(Debug)]
+    struct Warm;
+
+    impl Predict for Last {
+        fn feature_names(&self) -> &[String] {
+            &self.names
+        }
+
+        fn lookback(&self) -> Lookback {
+            Lookback::Rows(1)
+        }
+
+        fn predict_into(&self, records: &ArrayRef2<f64>, out: &mut ArrayRef1<f64>) -> Result<()> {
+            self.check_shapes(records, out)?;
+            out.fill(self.value);
+            Ok(())
+        }
+
+        fn save(&self) -> Result<Artifact> {
+            Artifact::encode("last", 1, &self.names, &(self.value, self.fits))
+        }
+    }
+
+    fn last(dataset: Dataset<'_>, fits: u32) -> Result<Last> {
+        dataset.require_rows("last", 1)?;
+        let value = dataset.targets()[dataset.rows().end() - 1];
+        Ok(Last { names: dataset.feature_names().to_vec(), value, fits })
+    }
+
+    impl Fit for Cold {
+        type Fitted = Last;
+
+        fn fit(&self, dataset: Dataset<'_>) -> Result<Last> {
+            last(dataset, 1)
+        }
+    }
+
+    impl Fit for Warm {
+        type Fitted = Last;
+
+        fn fit(&self, dataset: Dataset<'_>) -> Result<Last> {
+            last(dataset, 1)
+        }
+
+        fn fit_from(&self, dataset: Dataset<'_>, start: &Last) -> Result<Last> {
+            check_feature_names(start.feature_names(), dataset.feature_names())?;
+            last(dataset, start.fits + 1)
+        }
+    }
+
+    /// A model of another type with the same look.
+    #[derive(Debug)]
+    struct Wrapped(Last);
+
+    impl Predict for Wrapped {
+        fn feature_names(&self) -> &[String] {
+            self.0.feature_names()
+        }
+
+        fn lookback(&self) -> Lookback {
+            self.0.lookback()
+        }
+
+        fn predict_into(&self, records: &ArrayRef2<f64>, out: &mut ArrayRef1<f64>) -> Result<()> {
+            self.0.predict_into(records, out)
+        }
+
+        fn save(&self) -> Result<Artifact> {
+            self.0.save()
+        }
+    }
+
+    #[test]
+    fn a_warm_start_behind_dyn_reaches_its_own_type_and_no_other() {
+        let (names, records) = (["x".to_owned()], Array2::zeros((9, 1)));
+        let targets: Array1<f64> = (0..9).map(f64::from).collect();
+        let rows = Rows::from(0..6);
+        let dataset = Dataset::new(&names, &records, &targets, &rows, 1).unwrap();
+        let fits = |model: &dyn Predict| {
+            let model: &dyn Any = model;
+            model.downcast_ref::<Last>().unwrap().fits
+        };
+        let (cold, warm): (&dyn DynFit, &dyn DynFit) = (&Cold, &Warm);
+        let first = warm.fit_dyn(dataset).unwrap();
+        let second = warm.fit_from_dyn(dataset, first.as_ref()).unwrap();
+        let third = warm.fit_from_dyn(dataset, second.as_ref()).unwrap();
+        assert_eq!([&first, &second, &third].map(|model| fits(model.as_ref())), [1, 2, 3]);
+        assert_eq!(fits(cold.fit_from_dyn(dataset, third.as_ref()).unwrap().as_ref()), 1);
+
+        let wrapped = Wrapped(Warm.fit(dataset).unwrap());
+        for model in [cold, warm] {
+            let told = model.fit_from_dyn(dataset, &wrapped).unwrap_err();
+            assert!(matches!(told, Error::InvalidParameter { name: "start", .. }), "{told}");
+            assert!(told.is_invalid_input() && told.to_string().ends_with("got last"), "{told}");
+        }
+        let other = ["y".to_owned()];
+        let dataset = Dataset::new(&other, &records, &targets, &rows, 1).unwrap();
+        let told = warm.fit_from_dyn(dataset, first.as_ref()).unwrap_err();
+        assert!(matches!(told, Error::FeatureMismatch { index: 0, .. }), "{told}");
+    }
+}

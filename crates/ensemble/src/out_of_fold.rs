@@ -9,6 +9,7 @@ use forecastle_core::{
 use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, s};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use tracing::{debug, debug_span};
 
 const STAGE: &str = "stacking";
 
@@ -65,10 +66,15 @@ pub fn out_of_fold(
     let tasks: Vec<_> =
         (0..splits.len()).flat_map(|fold| (0..bases.len()).map(move |base| (fold, base))).collect();
     let done = AtomicU64::new(0);
+    let span = debug_span!("out_of_fold", bases = bases.len(), folds = splits.len());
     let run = |&(fold, base): &(usize, usize)| -> Result<Array1<f64>> {
         let (split, base): (&Split, &Base<'_>) = (&splits[fold], &bases[base]);
-        let fitted = fit(base, targets, &split.train, folds.horizon, progress)?;
+        // Told by name: the task may run on any thread.
+        let span = debug_span!(parent: &span, "fold", fold, base = base.name);
+        let _entered = span.enter();
+        let fitted = fit(base, targets, &split.train, folds.horizon, progress, None)?;
         let block = predict_block(fitted.as_ref(), base.table, split.test.clone())?;
+        debug!(rows = split.train.len(), forecasts = block.len(), "forecast");
         let count = done.fetch_add(1, Ordering::Relaxed) + 1;
         progress.update(&ProgressEvent::new(STAGE, count, Some(tasks.len() as u64)));
         Ok(block)
@@ -118,18 +124,24 @@ fn intersection(a: &Rows, b: &Rows) -> Result<Rows> {
     Rows::new(parts.flat_map(|rows| rows.ranges().to_vec()))
 }
 
+/// Fits a base, from an earlier model on where there is one.
 pub(crate) fn fit(
     base: &Base<'_>,
     targets: &ArrayRef1<f64>,
     rows: &Rows,
     horizon: usize,
     progress: &dyn Progress,
+    start: Option<&dyn Predict>,
 ) -> Result<Box<dyn Predict>> {
     if progress.is_cancelled() {
         return Err(Error::Cancelled);
     }
     let dataset = Dataset::from_table(base.table, targets, rows, horizon)?;
-    base.model.fit_dyn(dataset.with_progress(progress))
+    let dataset = dataset.with_progress(progress);
+    match start {
+        Some(start) => base.model.fit_from_dyn(dataset, start),
+        None => base.model.fit_dyn(dataset),
+    }
 }
 
 /// Forecasts the rows of `block` with the history that the model reads and nothing after them.

@@ -2,6 +2,7 @@ use forecastle_core::{Error, FeatureTable, Predict, Progress, Result, Rows, Walk
 use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, s};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use tracing::{debug, debug_span};
 
 use crate::meta::MetaParams;
 use crate::out_of_fold::{Base, OutOfFold, fit, out_of_fold, predict_block};
@@ -43,20 +44,79 @@ impl StackingParams {
         horizon: usize,
         progress: &dyn Progress,
     ) -> Result<Stacking> {
+        self.run(Task { bases, targets, rows, horizon, progress, start: None })
+    }
+
+    /// Fits with a warm start of the last fits: the bases on all rows begin with earlier models,
+    /// where they [can](forecastle_core::Fit::fit_from).
+    ///
+    /// The out-of-fold fits stay cold. A start has seen rows that lie after most of the folds, and
+    /// its forecasts of them would be remembered, not made; so the out-of-fold forecasts, the
+    /// weights and the residuals are those of [`fit`](Self::fit) to the bit. They judge what a fit
+    /// from nothing forecasts, and hold for the refitted bases as far as a warm fit forecasts alike:
+    /// measure that before relying on it.
+    ///
+    /// - `start`: one model a base, in their order, such as [`Stacking::bases`] of the fit before
+    /// - the rest as in [`fit`](Self::fit)
+    ///
+    /// # Errors
+    /// - [`Error::Shape`] when there are more or fewer starts than bases.
+    /// - [`Error::InvalidParameter`] when a start is not of the type that its base fits.
+    /// - As [`fit`](Self::fit), and as the bases' `fit_from`.
+    pub fn fit_from(
+        &self,
+        bases: &[Base<'_>],
+        targets: &ArrayRef1<f64>,
+        rows: &Rows,
+        horizon: usize,
+        progress: &dyn Progress,
+        start: &[&dyn Predict],
+    ) -> Result<Stacking> {
+        if start.len() != bases.len() {
+            let expected = format!("{} models, one a base", bases.len());
+            return Err(Error::shape("start", expected, start.len().to_string()));
+        }
+        self.run(Task { bases, targets, rows, horizon, progress, start: Some(start) })
+    }
+
+    fn run(&self, task: Task<'_>) -> Result<Stacking> {
+        let Task { bases, targets, rows, horizon, progress, start } = task;
         self.meta.check()?;
         let folds = WalkForward { horizon, ..self.folds };
-        let refit = |base: &Base<'_>| fit(base, targets, rows, horizon, progress);
+        let (n, warm) = (bases.len(), start.is_some());
+        let span =
+            debug_span!("stacking", rows = rows.len(), horizon, bases = n, warm_start = warm);
+        let refit = |(i, base): (usize, &Base<'_>)| {
+            let span = debug_span!(parent: &span, "refit", base = base.name);
+            let _entered = span.enter();
+            let start = start.and_then(|start| start.get(i).copied());
+            let fitted = fit(base, targets, rows, horizon, progress, start)?;
+            debug!(rows = rows.len(), "refitted");
+            Ok(fitted)
+        };
         let (table, refitted) = rayon::join(
-            || out_of_fold(bases, targets, rows, &folds, progress),
+            || span.in_scope(|| out_of_fold(bases, targets, rows, &folds, progress)),
             || -> Vec<Result<Box<dyn Predict>>> {
-                bases.par_iter().with_max_len(1).map(refit).collect()
+                bases.par_iter().enumerate().with_max_len(1).map(refit).collect()
             },
         );
         let table = table?;
         let bases = refitted.into_iter().collect::<Result<_>>()?;
         let meta = MetaModel::fit(&self.meta, table, folds.embargo)?;
+        let (weights, naive_weight) = (meta.weights(), meta.naive_weight());
+        debug!(parent: &span, ?weights, naive_weight, "weighed");
         Stacking::from_parts(meta, bases)
     }
+}
+
+/// What a fit is given.
+struct Task<'a> {
+    bases: &'a [Base<'a>],
+    targets: &'a ArrayRef1<f64>,
+    rows: &'a Rows,
+    horizon: usize,
+    progress: &'a dyn Progress,
+    start: Option<&'a [&'a dyn Predict]>,
 }
 
 /// Holds the weights of the bases and the out-of-fold forecasts they come from; serialisable.

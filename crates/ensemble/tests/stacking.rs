@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use forecastle_core::conformance::noise;
@@ -537,4 +538,108 @@ proptest! {
             prop_assert!((a - b).abs() < 1e-10, "{a} {b}");
         }
     }
+}
+
+/// A ridge that counts how often it was fitted on, and adds the count to its forecasts.
+#[derive(Debug, Default)]
+struct AgeingParams {
+    /// Rows of every fit, and whether it was a warm one.
+    fits: Mutex<Vec<(usize, bool)>>,
+}
+
+#[derive(Debug)]
+struct Ageing {
+    ridge: Ridge,
+    age: f64,
+}
+
+impl AgeingParams {
+    fn at_age(&self, dataset: Dataset<'_>, age: f64) -> Result<Ageing> {
+        self.fits.lock().unwrap().push((dataset.n_rows(), age > 0.0));
+        Ok(Ageing { ridge: RidgeParams::default().fit(dataset)?, age })
+    }
+}
+
+impl Fit for AgeingParams {
+    type Fitted = Ageing;
+
+    fn fit(&self, dataset: Dataset<'_>) -> Result<Ageing> {
+        self.at_age(dataset, 0.0)
+    }
+
+    fn fit_from(&self, dataset: Dataset<'_>, start: &Ageing) -> Result<Ageing> {
+        self.at_age(dataset, start.age + 1.0)
+    }
+}
+
+impl Predict for Ageing {
+    fn feature_names(&self) -> &[String] {
+        self.ridge.feature_names()
+    }
+
+    fn lookback(&self) -> Lookback {
+        Lookback::Rows(1)
+    }
+
+    fn predict_into(&self, records: &ArrayRef2<f64>, out: &mut ArrayRef1<f64>) -> Result<()> {
+        self.ridge.predict_into(records, out)?;
+        *out += self.age;
+        Ok(())
+    }
+
+    fn save(&self) -> Result<Artifact> {
+        Artifact::encode("ageing", 1, self.feature_names(), &self.age)
+    }
+}
+
+#[test]
+fn a_warm_start_reaches_the_last_fits_and_no_fold() {
+    let (table, targets) = weak(31, 1000);
+    let (ageing, ridge) = (AgeingParams::default(), RidgeParams::default());
+    let bases = [base("ageing", &ageing, &table), base("ridge", &ridge, &table)];
+    let params = StackingParams::default();
+    let all = Rows::from(100..1000);
+    let old = params.fit(&bases, &targets, &Rows::from(0..900), 1, &()).unwrap();
+    let cold = params.fit(&bases, &targets, &all, 1, &()).unwrap();
+    ageing.fits.lock().unwrap().clear();
+    let start: Vec<&dyn Predict> = old.bases().iter().map(AsRef::as_ref).collect();
+    let warm = params.fit_from(&bases, &targets, &all, 1, &(), &start).unwrap();
+
+    // The folds, and all that is learnt from them, know nothing of the start.
+    let bits = |stacking: &Stacking| {
+        let meta = stacking.meta();
+        let mut bits: Vec<u64> = Vec::new();
+        bits.extend(meta.out_of_fold().predictions().iter().map(|v| v.to_bits()));
+        bits.extend(meta.out_of_fold().targets().iter().map(|v| v.to_bits()));
+        bits.extend(meta.sequential().iter().map(|v| v.to_bits()));
+        bits.extend(meta.weights().iter().map(|v| v.to_bits()));
+        bits.extend(meta.fold_weights().iter().flatten().flatten().map(|v| v.to_bits()));
+        bits
+    };
+    assert!(bits(&warm) == bits(&cold));
+    assert_eq!(warm.meta().out_of_fold().folds(), cold.meta().out_of_fold().folds());
+    let mut fits = ageing.fits.lock().unwrap().clone();
+    fits.sort_unstable();
+    assert_eq!(fits.pop(), Some((900, true)));
+    assert_eq!(fits.len(), 5);
+    assert!(fits.iter().all(|&(rows, warm)| rows < 900 && !warm), "{fits:?}");
+
+    let predict = |stacking: &Stacking| stacking.predict_bases(&[&table, &table]).unwrap();
+    let (old_ones, warm_ones) = (predict(&cold), predict(&warm));
+    assert!(same(&warm_ones.column(0).to_owned(), &(&old_ones.column(0) + 1.0)));
+    // A base that cannot go on from a model is fitted anew.
+    assert!(same(&warm_ones.column(1).to_owned(), &old_ones.column(1).to_owned()));
+
+    // From the refitted ones on.
+    let start: Vec<&dyn Predict> = warm.bases().iter().map(AsRef::as_ref).collect();
+    let again = params.fit_from(&bases, &targets, &all, 1, &(), &start).unwrap();
+    assert!(same(&predict(&again).column(0).to_owned(), &(&old_ones.column(0) + 2.0)));
+    let told = params.fit_from(&bases, &targets, &all, 1, &(), &start[..1]).unwrap_err();
+    assert_eq!(told.to_string(), "start must have 2 models, one a base, got 1");
+    let crossed = [start[1], start[0]];
+    let told = params.fit_from(&bases, &targets, &all, 1, &(), &crossed).unwrap_err();
+    assert_eq!(
+        told.to_string(),
+        "parameter `start` must be a model that this fit makes, got ridge"
+    );
 }

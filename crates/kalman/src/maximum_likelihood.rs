@@ -1,5 +1,6 @@
 use forecastle_core::{Error, Result};
 use serde::{Deserialize, Serialize};
+use tracing::{debug, debug_span, trace};
 
 use crate::local_linear_trend::refuse_infinity;
 use crate::nelder_mead::NelderMead;
@@ -130,9 +131,20 @@ impl MaximumLikelihood {
             let reason = format!("the mean square of the series' steps is {scale}");
             return Err(Error::numerical("maximum likelihood of a trend", reason));
         }
+        let span = debug_span!("maximum_likelihood", rows = observations.len(), parameters);
+        let _entered = span.enter();
         let mut search =
             Search { settings: self, prior, observations, scale, evaluations: 0, cancelled };
-        search.run(free)
+        let fit = search.run(free)?;
+        let TrendFit { log_likelihood, converged, evaluations, .. } = fit;
+        debug!(
+            log_likelihood,
+            converged,
+            evaluations,
+            variances = ?fit.model.variances().to_array(),
+            "maximised"
+        );
+        Ok(fit)
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
@@ -194,6 +206,8 @@ impl Search<'_> {
         for round in 0..5 {
             let before = best.value;
             (best, converged) = self.descend(best, free, 0.25, tolerance);
+            let evaluations = self.evaluations;
+            trace!(round, log_likelihood = best.value, evaluations, "descended");
             if (self.cancelled)() {
                 return Err(Error::Cancelled);
             }

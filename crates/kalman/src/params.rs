@@ -1,5 +1,6 @@
 use forecastle_core::{Dataset, Error, Fit, Progress, ProgressEvent, Result, check_feature_names};
 use serde::{Deserialize, Serialize};
+use tracing::{debug, field};
 
 use crate::maximum_likelihood::mean_square_step;
 use crate::{
@@ -204,6 +205,15 @@ impl Fit for KalmanParams {
         let report = self.learn(&series, n, &mut cancelled)?;
         let model = LocalLinearTrend::new(report.variances)?;
         let (level, velocity) = self.initial(&model, &series, n)?;
+        debug!(
+            rows = dataset.n_rows(),
+            observed = report.n_observed,
+            log_likelihood = report.log_likelihood,
+            converged = report.converged,
+            evaluations = report.evaluations,
+            fallback = report.fallback.as_ref().map(field::display),
+            "fitted"
+        );
         if let Some(progress) = dataset.progress() {
             let done = report.evaluations as u64;
             let event = ProgressEvent::new("kalman", done, Some(done));

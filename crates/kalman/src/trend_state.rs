@@ -59,6 +59,10 @@ impl TrendVariances {
         Ok(())
     }
 
+    pub(crate) fn to_array(self) -> [f64; 3] {
+        [self.level, self.trend, self.measurement]
+    }
+
     pub(crate) fn from_array([level, trend, measurement]: [f64; 3]) -> Self {
         Self { level, trend, measurement }
     }

@@ -132,7 +132,7 @@ fn fit_on_libtorch<P: Params>(
     use forecastle_models_deep::{Device, Torch};
 
     let torch = Torch::new(params, Device::Cpu).with_threads(threads);
-    Ok(torch.fit_from(dataset, start)?.into_native())
+    Ok(torch.fit_from_native(dataset, start)?.into_native())
 }
 
 #[cfg(not(feature = "tch"))]

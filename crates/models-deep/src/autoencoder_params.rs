@@ -88,23 +88,23 @@ impl Default for AutoencoderParams {
     }
 }
 
-impl AutoencoderParams {
-    /// Fits from the weights of another model on, with its scaling.
-    ///
-    /// # Errors
-    /// - [`Error::FeatureMismatch`] when `start` has other features.
-    /// - [`Error::Shape`] when its weights have other shapes.
-    /// - As [`fit`](Fit::fit).
-    pub fn fit_from(&self, dataset: Dataset<'_>, start: &Autoencoder) -> Result<Autoencoder> {
-        fit_native(self, dataset, Some(start))
-    }
-}
-
 impl Fit for AutoencoderParams {
     type Fitted = Autoencoder;
 
     fn fit(&self, dataset: Dataset<'_>) -> Result<Autoencoder> {
         fit_native(self, dataset, None)
+    }
+
+    /// Fits from the weights of another model on, with its scaling.
+    ///
+    /// With early stopping the model comes back as it was when no epoch betters it.
+    ///
+    /// # Errors
+    /// - [`Error::FeatureMismatch`] when `start` has other features.
+    /// - [`Error::Shape`] when its weights have other shapes.
+    /// - As [`fit`](Fit::fit).
+    fn fit_from(&self, dataset: Dataset<'_>, start: &Autoencoder) -> Result<Autoencoder> {
+        fit_native(self, dataset, Some(start))
     }
 }
 

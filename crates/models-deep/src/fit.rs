@@ -1,4 +1,5 @@
 use forecastle_core::{Dataset, Error, Result};
+use tracing::debug_span;
 
 use crate::architecture::{Architecture, NeuralParams};
 use crate::layout::Layout;
@@ -46,6 +47,15 @@ pub(crate) fn fit_with<P: NeuralParams, L: Learner>(
 ) -> Result<NeuralModel<P>> {
     let kind = <P as Architecture>::KIND;
     params.check()?;
+    let span = debug_span!(
+        "training",
+        model = kind,
+        rows = dataset.n_rows(),
+        features = dataset.n_features(),
+        epochs = params.training().epochs,
+        warm_start = start.is_some(),
+    );
+    let _entered = span.enter();
     if dataset.n_features() == 0 {
         return Err(Error::shape("records", "at least 1 column", "0"));
     }
@@ -83,6 +93,7 @@ pub(crate) fn fit_with<P: NeuralParams, L: Learner>(
     let training = Training { params: training, stage: kind, progress: dataset.progress() };
     let (weights, report) =
         training.run(&mut learner, &prepared.samples, [head, tail], fallback)?;
+    report.tell();
     NeuralModel::assemble(
         dataset.feature_names().to_vec(),
         (params.clone(), standardizer, target.unwrap_or(TargetScaling::NONE), report),

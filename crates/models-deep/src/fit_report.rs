@@ -29,3 +29,23 @@ pub struct FitReport {
     /// Loss over the held-back rows after each epoch, `(epochs,)`; empty without early stopping.
     pub validation_loss: Vec<f64>,
 }
+
+impl FitReport {
+    /// Hands the outcome to whoever listens.
+    pub(crate) fn tell(&self) {
+        let kept = |losses: &[f64]| {
+            self.best_epoch.checked_sub(1).and_then(|epoch| losses.get(epoch).copied())
+        };
+        tracing::debug!(
+            epochs = self.epochs,
+            best_epoch = self.best_epoch,
+            train_rows = self.train_rows,
+            validation_rows = self.validation_rows,
+            n_weights = self.n_weights,
+            train_loss = kept(&self.train_loss),
+            validation_loss = kept(&self.validation_loss),
+            fallback_loss = self.fallback_loss,
+            "fitted"
+        );
+    }
+}

@@ -93,24 +93,24 @@ impl Default for GruParams {
     }
 }
 
-impl GruParams {
+impl Fit for GruParams {
+    type Fitted = Gru;
+
+    fn fit(&self, dataset: Dataset<'_>) -> Result<Gru> {
+        fit_native(self, dataset, None)
+    }
+
     /// Fits from the weights of another model on, with its scalings.
+    ///
+    /// With early stopping the model comes back as it was when no epoch betters it.
     ///
     /// # Errors
     /// - [`Error::FeatureMismatch`](forecastle_core::Error::FeatureMismatch) when `start` has other
     ///   features.
     /// - [`Error::Shape`](forecastle_core::Error::Shape) when its weights have other shapes.
     /// - As [`fit`](Fit::fit).
-    pub fn fit_from(&self, dataset: Dataset<'_>, start: &Gru) -> Result<Gru> {
+    fn fit_from(&self, dataset: Dataset<'_>, start: &Gru) -> Result<Gru> {
         fit_native(self, dataset, Some(start))
-    }
-}
-
-impl Fit for GruParams {
-    type Fitted = Gru;
-
-    fn fit(&self, dataset: Dataset<'_>) -> Result<Gru> {
-        fit_native(self, dataset, None)
     }
 }
 

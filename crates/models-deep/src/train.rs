@@ -1,6 +1,7 @@
 use forecastle_core::{Error, Progress, ProgressEvent, Result};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use tracing::trace;
 
 use crate::dropout::part_key;
 use crate::fit_report::FitReport;
@@ -87,6 +88,7 @@ impl Training<'_> {
                     report.best_epoch = epoch;
                 }
             }
+            trace!(epoch, train_loss = sum / weight, validation_loss = validation, "epoch");
             if let Some(progress) = progress {
                 let event = ProgressEvent::new(stage, epoch as u64, Some(params.epochs as u64));
                 progress.update(&event.with_loss(sum / weight, validation));

@@ -99,23 +99,23 @@ impl Default for TransformerParams {
     }
 }
 
-impl TransformerParams {
-    /// Fits from the weights of another model on, with its scalings.
-    ///
-    /// # Errors
-    /// - [`Error::FeatureMismatch`] when `start` has other features.
-    /// - [`Error::Shape`] when its weights have other shapes.
-    /// - As [`fit`](Fit::fit).
-    pub fn fit_from(&self, dataset: Dataset<'_>, start: &Transformer) -> Result<Transformer> {
-        fit_native(self, dataset, Some(start))
-    }
-}
-
 impl Fit for TransformerParams {
     type Fitted = Transformer;
 
     fn fit(&self, dataset: Dataset<'_>) -> Result<Transformer> {
         fit_native(self, dataset, None)
+    }
+
+    /// Fits from the weights of another model on, with its scalings.
+    ///
+    /// With early stopping the model comes back as it was when no epoch betters it.
+    ///
+    /// # Errors
+    /// - [`Error::FeatureMismatch`] when `start` has other features.
+    /// - [`Error::Shape`] when its weights have other shapes.
+    /// - As [`fit`](Fit::fit).
+    fn fit_from(&self, dataset: Dataset<'_>, start: &Transformer) -> Result<Transformer> {
+        fit_native(self, dataset, Some(start))
     }
 }
 

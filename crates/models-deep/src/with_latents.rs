@@ -60,7 +60,37 @@ where
     type Fitted = LatentModel<F::Fitted>;
 
     fn fit(&self, dataset: Dataset<'_>) -> Result<LatentModel<F::Fitted>> {
-        let autoencoder = self.autoencoder.fit(dataset)?;
+        self.run(dataset, None)
+    }
+
+    /// Fits from both parts of another model on: the autoencoder first, then, on its latents, the
+    /// model that reads them.
+    ///
+    /// # Errors
+    /// As the [`fit_from`](Fit::fit_from) of either part.
+    fn fit_from(
+        &self,
+        dataset: Dataset<'_>,
+        start: &LatentModel<F::Fitted>,
+    ) -> Result<LatentModel<F::Fitted>> {
+        self.run(dataset, Some(start))
+    }
+}
+
+impl<F> WithLatents<F>
+where
+    F: Fit,
+    F::Fitted: Load,
+{
+    fn run(
+        &self,
+        dataset: Dataset<'_>,
+        start: Option<&LatentModel<F::Fitted>>,
+    ) -> Result<LatentModel<F::Fitted>> {
+        let autoencoder = match start {
+            Some(start) => self.autoencoder.fit_from(dataset, &start.autoencoder)?,
+            None => self.autoencoder.fit(dataset)?,
+        };
         let latents = autoencoder.latent_names();
         if let Some(name) = dataset.feature_names().iter().find(|name| latents.contains(name)) {
             let requirement = "without the name of a latent";
@@ -78,7 +108,11 @@ where
             Some(progress) => wide.with_progress(progress),
             None => wide,
         };
-        Ok(LatentModel { model: self.model.fit(wide)?, autoencoder })
+        let model = match start {
+            Some(start) => self.model.fit_from(wide, &start.model)?,
+            None => self.model.fit(wide)?,
+        };
+        Ok(LatentModel { autoencoder, model })
     }
 }
 

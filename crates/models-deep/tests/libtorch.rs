@@ -200,16 +200,17 @@ fn a_fit_goes_on_from_a_model_of_either_backend() {
     let dataset = Dataset::from_table(&table, &targets, &rows, 1).unwrap();
     let params = GruParams { dropout: 0.0, ..gru() };
     let first = params.fit(dataset).unwrap();
-    let second = Torch::new(params, Device::Cpu).fit_from(dataset, &first).unwrap();
+    let second = Torch::new(params, Device::Cpu).fit_from_native(dataset, &first).unwrap();
     let (before, after) = (first.report(), second.native().report());
     assert!(after.train_loss[0] < before.train_loss[1]);
     let narrow = GruParams { hidden_size: 7, ..gru() };
     let refused = Torch::new(narrow, Device::Cpu);
     let other = narrow.fit(dataset).unwrap();
-    assert!(refused.fit_from(dataset, &other).is_ok());
-    assert!(
-        Torch::new(gru(), Device::Cpu).fit_from(dataset, &other).unwrap_err().is_invalid_input()
-    );
+    assert!(refused.fit_from_native(dataset, &other).is_ok());
+    let told = Torch::new(gru(), Device::Cpu).fit_from_native(dataset, &other).unwrap_err();
+    assert!(told.is_invalid_input(), "{told}");
+    let third = Torch::new(params, Device::Cpu).fit_from(dataset, &second).unwrap();
+    assert!(third.native().report().train_loss[0] < after.train_loss[0]);
 }
 
 /// Stops after an epoch.

@@ -187,6 +187,31 @@ impl Fit for AutoBoostingParams {
     fn fit(&self, dataset: Dataset<'_>) -> Result<AutoBoosting> {
         self.fit_chosen(self.choose(XgboostLibrary::find)?, dataset)
     }
+
+    /// Fits further trees behind those of an earlier fit, by the engine that made it: see
+    /// [`BoostingParams::fit_from`] and [`XgboostParams::fit_from`].
+    ///
+    /// With [`BoostingEngine::Auto`] the start decides who fits, whatever is installed by now.
+    ///
+    /// # Errors
+    /// - [`Error::InvalidParameter`] when another engine than the start's is asked for.
+    /// - [`Error::FeatureMismatch`] when `start` has other features, or in another order.
+    /// - As [`fit`](Fit::fit).
+    fn fit_from(&self, dataset: Dataset<'_>, start: &AutoBoosting) -> Result<AutoBoosting> {
+        let (engine, other) = match start.model {
+            Model::PureRust(_) => (BoostingEngine::PureRust, BoostingEngine::Xgboost),
+            Model::Xgboost(_) => (BoostingEngine::Xgboost, BoostingEngine::PureRust),
+        };
+        if self.engine == other {
+            let requirement = format!("a model of the engine {other}");
+            return Err(Error::invalid_parameter("start", requirement, engine));
+        }
+        let model = match &start.model {
+            Model::PureRust(start) => Model::PureRust(self.boosting.fit_from(dataset, start)?),
+            Model::Xgboost(start) => Model::Xgboost(self.xgboost().fit_from(dataset, start)?),
+        };
+        Ok(AutoBoosting::new(model, start.reason.clone()))
+    }
 }
 
 /// Who fits, and why; without a library ours.

@@ -84,6 +84,27 @@ impl Boosting {
         })
     }
 
+    /// Predicts the given rows, increasing, into `out`, one a row.
+    pub(crate) fn predict_rows(
+        &self,
+        records: &ArrayRef2<f64>,
+        rows: &[u32],
+        out: &mut [f64],
+    ) -> Result<()> {
+        let mut from = 0;
+        for run in rows.chunk_by(|a, b| *b == a + 1) {
+            let (Some(&first), to) = (run.first(), from + run.len()) else {
+                continue;
+            };
+            let first = first as usize;
+            let records = records.slice(s![first..first + run.len(), ..]);
+            let mut out = ndarray::ArrayViewMut1::from(&mut out[from..to]);
+            self.predict_into(&records, &mut out)?;
+            from = to;
+        }
+        Ok(())
+    }
+
     /// Predicts consecutive rows from `first` on, through a row-major copy of them.
     fn predict_chunk(
         &self,

@@ -236,7 +236,15 @@ impl BoostingParams {
     /// - As [`fit`](Fit::fit).
     pub fn fit_binned(&self, matrix: &BinnedMatrix, dataset: Dataset<'_>) -> Result<Boosting> {
         self.check()?;
-        train::fit(self, Some(matrix), dataset)
+        train::fit(self, Some(matrix), dataset, None)
+    }
+
+    /// Most trees that a model can have by [`fit_from`](Fit::fit_from).
+    pub const MAX_TREES: usize = 10_000;
+
+    /// Whether `n_rounds` more trees leave a start within [`MAX_TREES`](Self::MAX_TREES).
+    pub(crate) fn can_go_on_from(&self, trees: usize) -> bool {
+        trees.saturating_add(self.n_rounds) <= Self::MAX_TREES
     }
 }
 
@@ -245,7 +253,50 @@ impl Fit for BoostingParams {
 
     fn fit(&self, dataset: Dataset<'_>) -> Result<Boosting> {
         self.check()?;
-        train::fit(self, None, dataset)
+        train::fit(self, None, dataset, None)
+    }
+
+    /// Fits further trees behind those of an earlier fit, as XGBoost's `xgb_model` and LightGBM's
+    /// `init_model` do.
+    ///
+    /// The start's trees and base score stay as they are, and its predictions are where the first
+    /// new tree begins; `n_rounds` counts the new trees, `base_score` is not looked at. On the same
+    /// rows, without early stopping, `n` rounds and `m` more are the same bits as `n + m` at once:
+    /// rows and columns are drawn by the number of the tree, so no new tree draws what an old one
+    /// drew. With early stopping the start is round 0, and comes back as it is when no round betters
+    /// it.
+    ///
+    /// Every refit adds trees and none forgets one, so a forest that is refitted with its full
+    /// `n_rounds` again and again learns the noise of the rows that its windows share. Take few
+    /// rounds or early stopping; rows that early stopping holds back must be new to the start, or it
+    /// looks better than it is. A start that would come to more than
+    /// [`MAX_TREES`](Self::MAX_TREES) trees is left and the fit begins anew.
+    ///
+    /// # Errors
+    /// - [`Error::FeatureMismatch`] when `start` has other features, or in another order.
+    /// - As [`fit`](Fit::fit).
+    ///
+    /// # Examples
+    /// ```
+    /// use forecastle_core::{Dataset, Fit, Rows};
+    /// use forecastle_models_tree::BoostingParams;
+    /// use ndarray::{Array1, Array2};
+    ///
+    /// let names = ["x".to_owned()];
+    /// let records = Array2::from_shape_fn((600, 1), |(i, _)| (i % 100) as f64);
+    /// let targets = Array1::from_shape_fn(600, |i| (i % 100) as f64);
+    /// let (first, moved) = (Rows::from(0..500), Rows::from(100..600));
+    /// let dataset = Dataset::new(&names, &records, &targets, &first, 1)?;
+    ///
+    /// let start = BoostingParams::default().fit(dataset)?;
+    /// let few = BoostingParams { n_rounds: 10, ..Default::default() };
+    /// let model = few.fit_from(dataset.with_rows(&moved)?, &start)?;
+    /// assert_eq!(model.n_trees(), 110);
+    /// # Ok::<(), forecastle_core::Error>(())
+    /// ```
+    fn fit_from(&self, dataset: Dataset<'_>, start: &Boosting) -> Result<Boosting> {
+        self.check()?;
+        train::fit(self, None, dataset, Some(start))
     }
 }
 

@@ -1,7 +1,10 @@
 use std::borrow::Cow;
 
-use forecastle_core::{Dataset, Error, Progress, ProgressEvent, Result, Rows};
+use forecastle_core::{
+    Dataset, Error, Predict, Progress, ProgressEvent, Result, Rows, check_feature_names,
+};
 use rayon::prelude::*;
+use tracing::{debug_span, trace};
 
 use crate::accumulator::{Cell, Cells, Packed, Quantizer, Scale, Wide};
 use crate::boosting::{Boosting, Content};
@@ -20,11 +23,27 @@ use crate::tree::Tree;
 const CHUNK: usize = 8192;
 
 /// Fits checked parameters.
+///
+/// - `start`: a model whose trees to keep and to go on from
 pub(crate) fn fit(
     params: &BoostingParams,
     shared: Option<&BinnedMatrix>,
     dataset: Dataset<'_>,
+    start: Option<&Boosting>,
 ) -> Result<Boosting> {
+    if let Some(start) = start {
+        check_feature_names(start.feature_names(), dataset.feature_names())?;
+    }
+    let start = start.filter(|start| params.can_go_on_from(start.n_trees()));
+    let first_round = start.map_or(0, Boosting::n_trees);
+    let span = debug_span!(
+        "boosting",
+        rows = dataset.n_rows(),
+        features = dataset.n_features(),
+        n_rounds = params.n_rounds,
+        start_trees = first_round,
+    );
+    let _entered = span.enter();
     if let Some(matrix) = shared {
         matrix.check_fits(dataset)?;
     }
@@ -38,11 +57,19 @@ pub(crate) fn fit(
         Some(matrix) => Cow::Owned(matrix.select(&rows)),
     };
     let mut training = State::new(dataset, &rows);
-    let base_score = match params.base_score {
-        Some(score) => score,
-        None => params.loss.best_constant(&mut training.weighted_targets()),
+    let base_score = match (start, params.base_score) {
+        (Some(start), _) => start.base_score(),
+        (None, Some(score)) => score,
+        (None, None) => params.loss.best_constant(&mut training.weighted_targets()),
     };
-    training.predictions.fill(base_score);
+    let begin = |state: &mut State, rows: &[u32]| match start {
+        Some(start) => start.predict_rows(dataset.records(), rows, &mut state.predictions),
+        None => {
+            state.predictions.fill(base_score);
+            Ok(())
+        }
+    };
+    begin(&mut training, &rows)?;
     let validation = if tail.is_empty() {
         None
     } else {
@@ -52,7 +79,7 @@ pub(crate) fn fit(
             Some(shared) => shared.select(&rows),
         };
         let mut state = State::new(dataset, &rows);
-        state.predictions.fill(base_score);
+        begin(&mut state, &rows)?;
         Some((matrix, state))
     };
     let report = FitReport {
@@ -68,11 +95,13 @@ pub(crate) fn fit(
         validation,
         rows: Vec::new(),
         left_out: Vec::new(),
-        forest: Forest::default(),
+        first_round,
+        forest: start.map_or_else(Forest::default, |start| start.forest().clone()),
         report,
     };
     fit.run(dataset)?;
     let Trainer { forest, report, .. } = fit;
+    report.tell();
     let content = Content { params: *params, base_score, forest, report };
     Ok(Boosting::new(dataset.feature_names().to_vec(), content))
 }
@@ -209,6 +238,8 @@ struct Trainer<'a> {
     rows: Vec<u32>,
     /// The rows it was not grown on, increasing.
     left_out: Vec<u32>,
+    /// Trees of the start: its rounds come before this fit's.
+    first_round: usize,
     forest: Forest,
     report: FitReport,
 }
@@ -232,10 +263,11 @@ impl Trainer<'_> {
             if dataset.progress().is_some_and(Progress::is_cancelled) {
                 return Err(Error::Cancelled);
             }
-            self.sample(round);
+            let drawn = self.first_round + round;
+            self.sample(drawn);
             let mut tree = match quantizer.quantize(&gradients, largest) {
-                Cells::Packed(cells, scale) => self.grow(&mut packed, cells, scale, round),
-                Cells::Wide(cells, scale) => self.grow(&mut wide, cells, scale, round),
+                Cells::Packed(cells, scale) => self.grow(&mut packed, cells, scale, drawn),
+                Cells::Wide(cells, scale) => self.grow(&mut wide, cells, scale, drawn),
             };
             if loss.renews_leaves() {
                 self.renew_leaves(&mut tree);
@@ -249,6 +281,7 @@ impl Trainer<'_> {
             self.report.rounds = round + 1;
             self.report.train_loss.push(train_loss);
             let validation_loss = self.validate(&tree);
+            trace!(round = round + 1, train_loss, validation_loss, "round");
             if let Some(progress) = dataset.progress() {
                 let (done, total) = (round as u64 + 1, params.n_rounds as u64);
                 let event = ProgressEvent::new("boosting", done, Some(total));
@@ -266,7 +299,7 @@ impl Trainer<'_> {
         self.report.best_round = self.report.rounds;
         if self.validation.is_some() {
             self.report.best_round = best.1;
-            self.forest.truncate(best.1);
+            self.forest.truncate(self.first_round + best.1);
         }
         Ok(())
     }

@@ -75,13 +75,17 @@ impl<P: TorchParams> Torch<P> {
         Self { threads, ..self }
     }
 
-    /// Fits on from a model's weights and scalings.
+    /// Fits on from a model of the pure backend: from its weights, with its scalings.
     ///
     /// # Errors
     /// - As [`fit`](Fit::fit).
     /// - [`Error::FeatureMismatch`] and [`Error::Shape`] when the model does not fit the dataset or
     ///   the parameters.
-    pub fn fit_from(&self, dataset: Dataset<'_>, start: &NeuralModel<P>) -> Result<TorchModel<P>> {
+    pub fn fit_from_native(
+        &self,
+        dataset: Dataset<'_>,
+        start: &NeuralModel<P>,
+    ) -> Result<TorchModel<P>> {
         self.run(dataset, Some(start))
     }
 
@@ -100,6 +104,14 @@ impl<P: TorchParams> Fit for Torch<P> {
 
     fn fit(&self, dataset: Dataset<'_>) -> Result<TorchModel<P>> {
         self.run(dataset, None)
+    }
+
+    /// Fits on from a model's weights, with its scalings.
+    ///
+    /// # Errors
+    /// As [`fit_from_native`](Self::fit_from_native).
+    fn fit_from(&self, dataset: Dataset<'_>, start: &TorchModel<P>) -> Result<TorchModel<P>> {
+        self.run(dataset, Some(start.native()))
     }
 }
 

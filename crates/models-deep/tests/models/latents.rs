@@ -69,3 +69,34 @@ fn parts_that_do_not_fit_each_other_are_not_loaded() {
     let forged = forecastle_core::Artifact::encode("with_latents", 1, table.names(), &parts);
     assert!(LatentModel::<forecastle_models_deep::Gru>::load(&forged.unwrap()).is_err());
 }
+
+#[test]
+fn a_warm_start_goes_on_with_both_parts() {
+    let (table, targets) = noise(9, 300, 3).unwrap();
+    let (first, moved) = (Rows::from(0..200), Rows::from(50..250));
+    let dataset = Dataset::from_table(&table, &targets, &first, 1).unwrap();
+    let start = params().fit(dataset).unwrap();
+    let dataset = dataset.with_rows(&moved).unwrap();
+    let fitted = params().fit_from(dataset, &start).unwrap();
+    let autoencoder = params().autoencoder.fit_from(dataset, start.autoencoder()).unwrap();
+    assert_eq!(fitted.autoencoder(), &autoencoder);
+    let latents = autoencoder.encode(table.values()).unwrap();
+    let wide = concatenate![Axis(1), table.values().view(), latents];
+    let names = [table.names(), &autoencoder.latent_names()].concat();
+    let by_hand = Dataset::new(&names, &wide, &targets, &moved, 1).unwrap();
+    let by_hand = params().model.fit_from(by_hand, start.model()).unwrap();
+    assert_eq!(fitted.model(), &by_hand);
+    // Either part alone would be another one without the start.
+    let cold = params().fit(dataset).unwrap();
+    assert!(cold.autoencoder() != fitted.autoencoder() && cold.model() != fitted.model());
+    let loaded = LatentModel::load(&start.save().unwrap()).unwrap();
+    assert_eq!(params().fit_from(dataset, &loaded).unwrap(), fitted);
+
+    let mut narrow = params();
+    narrow.autoencoder.latents = 1;
+    assert!(matches!(narrow.fit_from(dataset, &start), Err(Error::Shape { .. })));
+    let names = ["x1", "x0", "x2"].map(str::to_owned);
+    let swapped = Dataset::new(&names, table.values(), &targets, &moved, 1).unwrap();
+    let told = params().fit_from(swapped, &start).unwrap_err();
+    assert!(matches!(told, Error::FeatureMismatch { index: 0, .. }), "{told}");
+}

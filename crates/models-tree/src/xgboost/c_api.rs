@@ -60,6 +60,7 @@ struct Functions {
         *mut Count,
         *mut *const f32,
     ) -> Status,
+    boosted_rounds: unsafe extern "C" fn(Handle, *mut c_int) -> Status,
     slice: unsafe extern "C" fn(Handle, c_int, c_int, c_int, *mut Handle) -> Status,
     save: unsafe extern "C" fn(Handle, *const c_char, *mut Count, *mut *const c_char) -> Status,
     load: unsafe extern "C" fn(Handle, *const c_void, Count) -> Status,
@@ -210,6 +211,7 @@ impl Functions {
             },
             predict_matrix: function!("XGBoosterPredictFromDMatrix"),
             predict_dense: function!("XGBoosterPredictFromDense"),
+            boosted_rounds: function!("XGBoosterBoostedRounds"),
             slice: function!("XGBoosterSlice"),
             save: function!("XGBoosterSaveModelToBuffer"),
             load: function!("XGBoosterLoadModelFromBuffer"),
@@ -461,6 +463,18 @@ impl Booster {
         self.api.check(function, status)?;
         // SAFETY: written by the call that succeeded, and no other call has come since.
         Ok(take(unsafe { result(function, shape, dimensions, values, rows) }?))
+    }
+
+    /// Rounds that the model has.
+    pub(super) fn boosted_rounds(&mut self) -> Result<usize> {
+        let function = "XGBoosterBoostedRounds";
+        let mut rounds = 0;
+        // SAFETY: a live handle, borrowed by nobody else since it may set the model up, and a
+        // pointer to write to.
+        let status =
+            unsafe { (self.api.functions.boosted_rounds)(self.handle.as_ptr(), &raw mut rounds) };
+        self.api.check(function, status)?;
+        usize::try_from(rounds).map_err(|_| unexpected(function))
     }
 
     /// A copy of the first `rounds` rounds, at least one.

@@ -1,7 +1,8 @@
 use forecastle_core::{Dataset, Error, Fit, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{Xgboost, XgboostLibrary, train};
+use super::train::{self, Extras};
+use super::{Xgboost, XgboostLibrary};
 use crate::{BoostingParams, EarlyStopping, Growth, Loss};
 
 /// Sets up gradient boosting by XGBoost's library, with histograms (`tree_method` `hist`) on the
@@ -231,7 +232,7 @@ impl XgboostParams {
     /// As [`fit`](Fit::fit).
     pub fn fit_with(&self, library: &XgboostLibrary, dataset: Dataset<'_>) -> Result<Xgboost> {
         self.check()?;
-        train::fit(self, library, dataset, None)
+        train::fit(self, library, dataset, Extras::default())
     }
 
     /// Fits with an objective of one's own: `derivatives(target, prediction)` gives the first and
@@ -262,7 +263,18 @@ impl XgboostParams {
         derivatives: impl Fn(f64, f64) -> (f64, f64),
     ) -> Result<Xgboost> {
         self.check_all_but_loss()?;
-        train::fit(self, library, dataset, Some(&derivatives))
+        let extras = Extras { derivatives: Some(&derivatives), start: None };
+        train::fit(self, library, dataset, extras)
+    }
+
+    /// Whether `n_rounds` more trees leave a start within [`BoostingParams::MAX_TREES`].
+    pub(super) fn can_go_on_from(&self, trees: usize) -> bool {
+        self.shared().can_go_on_from(trees)
+    }
+
+    /// The seed of a fit that goes on from a model.
+    pub(super) fn seed_after(&self, start: &Xgboost) -> u64 {
+        self.seed.wrapping_add(start.n_trees() as u64)
     }
 
     /// XGBoost's names and values.
@@ -315,6 +327,24 @@ impl Fit for XgboostParams {
     fn fit(&self, dataset: Dataset<'_>) -> Result<Xgboost> {
         self.check()?;
         self.fit_with(&XgboostLibrary::find()?, dataset)
+    }
+
+    /// Fits further trees behind those of an earlier fit, with the start's library: XGBoost's
+    /// continued training, `xgb_model` in Python.
+    ///
+    /// What [`BoostingParams::fit_from`] says of trees, early stopping and repeated refits holds here
+    /// too. XGBoost begins its random numbers anew, so the seed of the new trees is `seed` plus the
+    /// start's number of trees; without sampling `n` rounds and `m` more are those of `n + m` at
+    /// once.
+    ///
+    /// # Errors
+    /// - [`Error::FeatureMismatch`](forecastle_core::Error::FeatureMismatch) when `start` has other
+    ///   features, or in another order.
+    /// - As [`fit`](Fit::fit).
+    fn fit_from(&self, dataset: Dataset<'_>, start: &Xgboost) -> Result<Xgboost> {
+        self.check()?;
+        let extras = Extras { derivatives: None, start: Some(start) };
+        train::fit(self, &start.library(), dataset, extras)
     }
 }
 

@@ -1,4 +1,7 @@
-use forecastle_core::{Dataset, Error, Progress, ProgressEvent, Result, Rows};
+use forecastle_core::{
+    Dataset, Error, Predict, Progress, ProgressEvent, Result, Rows, check_feature_names,
+};
+use tracing::{debug_span, trace};
 
 use super::c_api::{Booster, Matrix};
 use super::{Xgboost, XgboostLibrary, XgboostParams, inspect};
@@ -13,6 +16,15 @@ pub(super) fn narrow(value: f64) -> f32 {
     (value as f32).clamp(f32::MIN, f32::MAX)
 }
 
+/// What a fit is told beside the parameters.
+#[derive(Default, Clone, Copy)]
+pub(super) struct Extras<'a> {
+    /// An objective of one's own.
+    pub(super) derivatives: Option<Derivatives<'a>>,
+    /// A model whose trees to keep and to go on from.
+    pub(super) start: Option<&'a Xgboost>,
+}
+
 /// Fits checked parameters.
 ///
 /// XGBoost draws its random numbers from a generator of the thread, seeded when a model is set up.
@@ -21,8 +33,21 @@ pub(super) fn fit(
     params: &XgboostParams,
     library: &XgboostLibrary,
     dataset: Dataset<'_>,
-    derivatives: Option<Derivatives<'_>>,
+    Extras { derivatives, start }: Extras<'_>,
 ) -> Result<Xgboost> {
+    if let Some(start) = start {
+        check_feature_names(start.feature_names(), dataset.feature_names())?;
+    }
+    let start = start.filter(|start| params.can_go_on_from(start.n_trees()));
+    let span = debug_span!(
+        "boosting",
+        engine = %format_args!("XGBoost {}", library.version()),
+        rows = dataset.n_rows(),
+        features = dataset.n_features(),
+        n_rounds = params.n_rounds,
+        start_trees = start.map_or(0, Xgboost::n_trees),
+    );
+    let _entered = span.enter();
     dataset.require_rows("boosting", 1)?;
     if dataset.n_features() == 0 {
         return Err(Error::shape("records", "at least 1 column", "0"));
@@ -36,17 +61,28 @@ pub(super) fn fit(
     let matrices: Vec<&Matrix> =
         std::iter::once(&learnt).chain(&held).map(|part| &part.matrix).collect();
     let base_score = match (params.base_score, derivatives) {
+        _ if let Some(start) = start => Some(start.base_score() as f32),
         (Some(score), _) => Some(score as f32),
         (None, Some(_)) => Some(params.loss.best_constant(&mut learnt.weighted_targets()) as f32),
         // XGBoost's own estimate.
         (None, None) => None,
     };
     let custom = derivatives.is_some();
-    let mut booster = set_up(params, library, custom, &matrices, base_score)?;
+    let beginning = match start.filter(|start| start.n_trees() > 0) {
+        // By its own seed each new tree would draw what an old one drew.
+        Some(start) => Beginning::Model { model: start.to_ubj()?, seed: params.seed_after(start) },
+        None => Beginning::Nothing { base_score },
+    };
+    let mut booster = set_up(params, library, custom, &matrices, &beginning)?;
+    let first_round = match beginning {
+        Beginning::Nothing { .. } => 0,
+        Beginning::Model { .. } => booster.boosted_rounds()?,
+    };
     let rounds = Trainer {
         params,
         derivatives,
         base_score,
+        first_round,
         learnt: &learnt,
         held: held.as_ref(),
         report: FitReport {
@@ -56,17 +92,27 @@ pub(super) fn fit(
         },
     };
     let report = rounds.run(&mut booster, dataset)?;
-    let mut kept = match report.best_round {
+    let mut kept = match first_round + report.best_round {
         // A slice of no rounds would be one of all.
-        0 => set_up(params, library, custom, &matrices, Some(report.base_score as f32))?,
-        best if best < report.rounds => booster.first_rounds(best)?,
+        0 => {
+            let base_score = Some(report.base_score as f32);
+            set_up(params, library, custom, &matrices, &Beginning::Nothing { base_score })?
+        }
+        best if report.best_round < report.rounds => booster.first_rounds(best)?,
         _ => booster,
     };
     kept.set_feature_names(dataset.feature_names())?;
     let model = kept.save(false)?;
     drop(kept);
+    report.tell();
     let fitted = Some((*params, report));
     Xgboost::new(*library, dataset.feature_names().to_vec(), &model, library.version(), fitted)
+}
+
+/// What is there before the first tree.
+enum Beginning {
+    Nothing { base_score: Option<f32> },
+    Model { model: Vec<u8>, seed: u64 },
 }
 
 fn set_up(
@@ -74,13 +120,20 @@ fn set_up(
     library: &XgboostLibrary,
     custom_objective: bool,
     matrices: &[&Matrix],
-    base_score: Option<f32>,
+    beginning: &Beginning,
 ) -> Result<Booster> {
     let mut booster = Booster::new(library.api(), matrices)?;
+    let params = match beginning {
+        Beginning::Nothing { .. } => *params,
+        Beginning::Model { model, seed } => {
+            booster.load(model)?;
+            XgboostParams { seed: *seed, ..*params }
+        }
+    };
     for (name, value) in params.settings(custom_objective) {
         booster.set(name, &value)?;
     }
-    if let Some(score) = base_score {
+    if let Beginning::Nothing { base_score: Some(score) } = beginning {
         booster.set("base_score", &format!("{score:?}"))?;
     }
     Ok(booster)
@@ -135,6 +188,13 @@ impl Part {
         self.targets.iter().enumerate().map(|(i, &target)| (target, self.weight(i))).collect()
     }
 
+    /// The mean loss of a model's predictions.
+    fn told_loss(&self, booster: &mut Booster, loss: Loss) -> Result<f64> {
+        let mut told = Vec::new();
+        booster.predict_matrix(&self.matrix, &mut told)?;
+        self.loss(loss, |i| told[i])
+    }
+
     /// The mean loss of predictions, one a row.
     fn loss(&self, loss: Loss, prediction: impl Fn(usize) -> f32) -> Result<f64> {
         let (sum, weight) =
@@ -162,6 +222,8 @@ struct Trainer<'a> {
     params: &'a XgboostParams,
     derivatives: Option<Derivatives<'a>>,
     base_score: Option<f32>,
+    /// Rounds of the start; 0 without one.
+    first_round: usize,
     learnt: &'a Part,
     held: Option<&'a Part>,
     report: FitReport,
@@ -175,12 +237,16 @@ impl Trainer<'_> {
             booster.predict_matrix(&self.learnt.matrix, &mut predictions)?;
         }
         let mut best = (f64::INFINITY, 0);
+        if let (true, Some(held)) = (self.first_round > 0, self.held) {
+            best.0 = held.told_loss(booster, params.loss)?;
+        }
         for round in 0..params.n_rounds {
             if dataset.progress().is_some_and(Progress::is_cancelled) {
                 return Err(Error::Cancelled);
             }
-            self.grow(booster, round, &predictions)?;
-            if let (0, Some(held)) = (round, self.held) {
+            let drawn = self.first_round + round;
+            self.grow(booster, drawn, &predictions)?;
+            if let (0, Some(held)) = (drawn, self.held) {
                 let base_score = match self.base_score {
                     Some(score) => score,
                     // Estimated in the first round.
@@ -195,12 +261,9 @@ impl Trainer<'_> {
             self.report.train_loss.push(train_loss);
             let validation_loss = match self.held {
                 None => None,
-                Some(held) => {
-                    let mut told = Vec::new();
-                    booster.predict_matrix(&held.matrix, &mut told)?;
-                    Some(held.loss(params.loss, |i| told[i])?)
-                }
+                Some(held) => Some(held.told_loss(booster, params.loss)?),
             };
+            trace!(round = round + 1, train_loss, validation_loss, "round");
             if let Some(progress) = dataset.progress() {
                 let (done, total) = (round as u64 + 1, params.n_rounds as u64);
                 let event = ProgressEvent::new("boosting", done, Some(total));

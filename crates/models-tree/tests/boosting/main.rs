@@ -10,3 +10,4 @@ mod model;
 mod oracle;
 mod sample;
 mod stopping;
+mod warm_start;

@@ -9,3 +9,4 @@ mod python;
 mod sample;
 mod search;
 mod training;
+mod warm_start;

@@ -5,7 +5,8 @@
 
 prints, as JSON, the package's version, where its library is, and for each case some predictions,
 importances and the rounds kept. With FOLDER the predictions are those of all rows, the models are
-saved there as CASE.json and CASE.ubj, and ours.json and ours.ubj from there are predicted with too.
+saved there as CASE.json and CASE.ubj, and ours.json and ours.ubj from there are predicted with too;
+some cases are trained on from a model of other rows.
 """
 
 import json
@@ -81,6 +82,17 @@ def train(name):
     return model[: model.best_iteration + 1]
 
 
+def continued(change):
+    """20 rounds on the learnt rows and 15 more on others, by the seed plus 20."""
+    def data(rows):
+        return xgboost.DMatrix(missing[rows], y[rows], feature_names=names)
+
+    first = {**base, **change}
+    start = xgboost.train(first, data(slice(0, LEARNT)), 20)
+    more = {**first, "seed": first["seed"] + 20}
+    return xgboost.train(more, data(slice(100, 550)), 15, xgb_model=start)
+
+
 names = [f"x{i}" for i in range(WIDTH)]
 folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else None
 step = 1 if folder else 25
@@ -102,6 +114,8 @@ if folder:
         model = xgboost.Booster(model_file=folder / f"ours.{form}")
         rows = xgboost.DMatrix(missing, feature_names=names)
         told[f"ours_{form}"] = [float(v) for v in model.predict(rows)]
+    for name, change in [("plain", {}), ("sampled", sampled)]:
+        told[f"continued_{name}"] = [float(v) for v in continued(change).predict(rows)]
 else:
     del told["library"]
 json.dump(told, sys.stdout, indent=None if folder else 1)

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use forecastle_core::{Load, Predict, PredictExt};
-use forecastle_models_tree::{Xgboost, XgboostLibrary};
+use forecastle_core::{Fit, Load, Predict, PredictExt, Rows};
+use forecastle_models_tree::{Xgboost, XgboostLibrary, XgboostParams};
 use serde_json::Value;
 
-use crate::sample::{cases, holed, library, plain, skip};
+use crate::sample::{Sample, cases, holed, library, plain, sampled, skip};
 
 fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
@@ -101,6 +101,15 @@ fn predictions_equal_pythons_bit_for_bit_and_models_go_both_ways() {
     let told = ours.predict(&sample.records).unwrap().to_vec();
     for form in ["ours_json", "ours_ubj"] {
         assert_eq!(numbers(&python[form]), told, "{form}");
+    }
+    // Trained on from a model of other rows.
+    let moved = Sample { rows: Rows::from(100..550), ..sample.clone() };
+    for (name, params) in [("plain", plain()), ("sampled", sampled())] {
+        let start = sample.fit(&library, XgboostParams { n_rounds: 20, ..params });
+        let more = XgboostParams { n_rounds: 15, ..params };
+        let told = more.fit_from(moved.dataset(), &start).unwrap().predict(&sample.records);
+        let expected = numbers(&python[format!("continued_{name}").as_str()]);
+        assert_eq!(told.unwrap().to_vec(), expected, "{name}");
     }
     // Python's with us, and through our own files.
     for (name, sample, _) in cases() {

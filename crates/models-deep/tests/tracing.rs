@@ -1,0 +1,73 @@
+//! What a subscriber hears of a fit. A process of its own: subscribers of one thread and new call
+//! sites of another get in each other's way.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use forecastle_core::conformance::noise;
+use forecastle_core::{Dataset, Fit, Rows};
+use forecastle_models_deep::{EarlyStopping, GruParams, TrainingParams};
+use tracing::Level;
+
+/// Keeps what is written.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What a subscriber of that level hears of `work`.
+fn heard(level: Level, work: impl FnOnce()) -> String {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_ansi(false)
+        .without_time()
+        .with_writer(move || writer.clone())
+        .finish();
+    tracing::subscriber::with_default(subscriber, work);
+    String::from_utf8(log.0.lock().unwrap().clone()).unwrap()
+}
+
+#[test]
+fn a_fit_tells_its_outcome_and_at_the_finest_level_every_epoch() {
+    let (table, targets) = noise(40, 200, 3).unwrap();
+    let rows = Rows::from(0..200);
+    let dataset = Dataset::from_table(&table, &targets, &rows, 1).unwrap();
+    let early_stopping = Some(EarlyStopping { patience: 4, validation_share: 0.25 });
+    let training =
+        TrainingParams { epochs: 6, learning_rate: 0.01, early_stopping, ..Default::default() };
+    let params = GruParams { hidden_size: 6, lookback: 4, training, ..Default::default() };
+    let model = params.fit(dataset).unwrap();
+    let report = model.report();
+    assert!(report.best_epoch > 0, "{report:?}");
+    let fit = || assert_eq!(params.fit(dataset).unwrap(), model);
+    assert_eq!(heard(Level::INFO, fit), "");
+    let told = heard(Level::DEBUG, fit);
+    assert_eq!(told.lines().count(), 1, "{told}");
+    for part in [
+        "DEBUG training{model=\"gru\" rows=200 features=3 epochs=6 warm_start=false}: ".to_owned(),
+        format!("fitted epochs={} best_epoch={} ", report.epochs, report.best_epoch),
+        format!("train_rows=149 validation_rows=50 n_weights={} ", model.n_weights()),
+        format!("validation_loss={}", report.validation_loss[report.best_epoch - 1]),
+        format!("fallback_loss={}", report.fallback_loss.unwrap()),
+    ] {
+        assert!(told.contains(&part), "{part:?} is not in {told}");
+    }
+    let told = heard(Level::TRACE, fit);
+    let epochs = told.lines().filter(|line| line.contains("TRACE training{")).count();
+    assert_eq!(epochs, report.epochs, "{told}");
+    let told = heard(Level::DEBUG, || {
+        params.fit_from(dataset, &model).unwrap();
+    });
+    assert!(told.contains("warm_start=true"), "{told}");
+}
