@@ -5,7 +5,13 @@
 //! cargo run --release --example replay -- --exchange okx --symbol BTC/USDT \
 //!     --candles btc.csv.gz --shift --faults many --port 8080
 //! ```
-#![allow(clippy::print_stdout, reason = "an example prints")]
+//!
+//! With `--speed` it also drives a live pipeline through that server, in quick motion:
+//!
+//! ```text
+//! cargo run --release --example replay -- --candles btc_1m.csv.gz --speed 1000x --refit 500
+//! ```
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example prints")]
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,10 +22,14 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, ValueEnum};
 use forecastle::core::{Candle, CandleSeries, Timeframe, Timestamp};
 use forecastle::market_data::{
-    Exchange, Faults, Market, ReadOptions, ReplayParams, ReplaySeries, ReplayServer, Simulator,
-    SimulatorParams, read_candles, sample_markets,
+    Exchange, ExchangeClient, Faults, LiveClock, LiveRequest, Market, ReadOptions, ReplayParams,
+    ReplaySeries, ReplayServer, Simulator, SimulatorParams, read_candles, sample_markets,
 };
 
+#[path = "support/exchange.rs"]
+mod exchange;
+#[path = "support/live.rs"]
+mod live;
 #[path = "support/output.rs"]
 #[allow(dead_code, reason = "it writes no table")]
 mod output;
@@ -27,8 +37,8 @@ mod output;
 /// Serves candles as an exchange does, until Ctrl-C
 #[derive(Debug, Parser)]
 struct Args {
-    /// Which exchanges, by CCXT's id; `all` for all of them
-    #[arg(long, value_name = "ID", required = true, num_args = 1..)]
+    /// Which exchanges, by CCXT's id; `all` for all of them [with --speed: binance]
+    #[arg(long, value_name = "ID", required_unless_present = "speed", num_args = 1..)]
     exchange: Vec<String>,
     /// Which market [default: every market of the exchange's sample lists]
     #[arg(long)]
@@ -45,6 +55,11 @@ struct Args {
     /// Serve so many simulated candles, the last one in progress
     #[arg(long, value_name = "N", default_value_t = 5_000)]
     simulate: usize,
+    /// Drive a live pipeline through the server, so many times faster than the candles came
+    #[arg(long, value_name = "N", value_parser = speed, conflicts_with = "shift")]
+    speed: Option<f64>,
+    #[command(flatten)]
+    live: live::LiveArgs,
     /// Where to listen on 127.0.0.1; 0 takes a free port
     #[arg(long, default_value_t = 0)]
     port: u16,
@@ -67,7 +82,16 @@ fn main() -> ExitCode {
     output::exit(run(&Args::parse()))
 }
 
+/// `1000` or `1000x`.
+fn speed(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix(['x', '×']).unwrap_or(text);
+    number.parse().map_err(|_| format!("{text:?} is no speed such as 1000x"))
+}
+
 fn run(args: &Args) -> Result<()> {
+    if let Some(speed) = args.speed {
+        return exchange::block_on(drive(args, speed));
+    }
     let exchanges = match args.exchange.as_slice() {
         [all] if all == "all" => Exchange::all()?,
         ids => ids.iter().map(|id| Exchange::find(id)).collect::<Result<Vec<_>, _>>()?,
@@ -95,15 +119,83 @@ fn run(args: &Args) -> Result<()> {
     let mut params = ReplayParams::new(series, Arc::new(now));
     params.exchanges = exchanges;
     params.bind.set_port(args.port);
-    params.faults = Faults {
-        seed: args.seed,
-        ..match args.faults {
-            FaultLevel::None => Faults::none(),
-            FaultLevel::Some => Faults::some(),
-            FaultLevel::Many => Faults::many(),
+    params.faults = faults(args);
+    serve(params)
+}
+
+fn faults(args: &Args) -> Faults {
+    let level = match args.faults {
+        FaultLevel::None => Faults::none(),
+        FaultLevel::Some => Faults::some(),
+        FaultLevel::Many => Faults::many(),
+    };
+    Faults { seed: args.seed, ..level }
+}
+
+/// Serves the candles at `speed` times the pace they came in, and runs a live pipeline on what the server
+/// says, to the last candle.
+async fn drive(args: &Args, speed: f64) -> Result<()> {
+    let id = args.exchange.first().map_or("binance", String::as_str);
+    let there = Exchange::find(id)?;
+    let candles = match &args.candles {
+        Some(_) => recorded(args)?,
+        None => simulated(args, 0)?,
+    };
+    let timeframe = candles.timeframe();
+    let symbol = args.symbol.clone().unwrap_or_else(|| candles.symbol().to_string());
+    let market = match (sample_markets(&there)?.find(&symbol), &args.symbol) {
+        (Some(market), _) => market.clone(),
+        // The file's name is no market of the exchange: its candles go under another.
+        (None, None) => markets(&there, None)?.into_iter().next().context("it has no markets")?,
+        (None, Some(_)) => markets(&there, Some(&symbol))?.remove(0),
+    };
+    let served = market.kind().map(|kind| there.timeframes(kind)).unwrap_or_default();
+    ensure!(served.contains(&timeframe), "{id} has no {timeframe} candles of {}", market.symbol);
+    let times = candles.view().open_time();
+    let before = args.live.history.min(candles.len().saturating_sub(1));
+    let resumed = args.live.resume(&market.symbol, timeframe)?;
+    // Where the state stands, or where the history ends.
+    let known = match resumed.as_ref().and_then(|runner| runner.live.last_open_time()) {
+        Some(last) => times.partition_point(|&time| time <= last),
+        None => before,
+    };
+    let last = *times.last().context("there are no candles")?;
+    let start = known.checked_sub(1).and_then(|i| times.get(i)).copied().unwrap_or(last);
+    let start = timeframe.next_open(start).context("the candles are out of range")?;
+    let clock = LiveClock::accelerated(start, speed)?;
+
+    let mut params = ReplayParams::new(
+        vec![ReplaySeries::new(there.clone(), market.clone(), candles.clone())],
+        clock.clock(),
+    );
+    params.bind.set_port(args.port);
+    params.faults = faults(args);
+    params.depth = false;
+    let server = ReplayServer::start(params).context("cannot serve")?;
+    let there = there.with_base_url(&server.base_url())?;
+    let client = ExchangeClient::new(there, exchange::http_client()?, clock.clock());
+    let mut runner = match resumed {
+        Some(runner) => runner,
+        None => {
+            let series = candles.slice(0..before);
+            let symbol = market.symbol.parse()?;
+            args.live.begin(&CandleSeries::from_candles(
+                symbol,
+                timeframe,
+                series.view().iter(),
+            )?)?
         }
     };
-    serve(params)
+    let request = LiveRequest::new(&market.symbol, timeframe).after(runner.live.last_open_time());
+    let mut source = client.live(request, clock)?;
+    while runner.live.last_open_time() < Some(last) && !runner.is_done(args.live.count) {
+        match source.next().await {
+            Some(candle) => runner.take(candle?)?,
+            None => break,
+        }
+    }
+    eprintln!("{}", serde_json::to_string(&source.report())?);
+    runner.finish()
 }
 
 fn serve(params: ReplayParams) -> Result<()> {

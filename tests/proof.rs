@@ -183,7 +183,8 @@ fn a_row_unlike_all_that_was_learnt_from_is_held_and_says_why() {
         (crash.structure.rules.stop_loss, crash.structure.rules.rule_confidence),
         (None, 0.0)
     );
-    assert!(crash.structure.forecast_text.contains("HOLD"), "{}", crash.structure.forecast_text);
+    let text = crash.structure.forecast_text.to_string();
+    assert!(text.contains("HOLD"), "{text}");
     let held = report.rows().filter(|row| row.guard.is_some()).count();
     assert!(held < 600, "{held} of 3000 rows are held");
 

@@ -107,7 +107,14 @@ impl Forecaster {
         let mut features = self.features.clone();
         let mut row = vec![log_close; self.row.len()];
         features.update(candle, &mut row[lead..]);
-        let ready = row.iter().all(|v| v.is_finite());
+        let unready = row.iter().position(|v| !v.is_finite());
+        let ready = unready.is_none();
+        if let Some(column) = unready.filter(|_| !self.window.is_empty()) {
+            let names = fitted.pipeline().features().names();
+            let column = column.checked_sub(lead).and_then(|column| names.get(column));
+            let column = column.cloned().unwrap_or_default();
+            return Err(Error::NonFinite { what: "features of the candle", row: 0, column });
+        }
         let is_past = fitted.fitted_until().is_some_and(|until| open_time < until);
 
         // Whatever may fail comes first, on copies.

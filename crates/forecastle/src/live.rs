@@ -1,6 +1,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use tracing::{debug, info, warn};
+
 use forecastle_core::{Candle, CandleSeries, Error, Fingerprint, Result, Timestamp};
 
 use crate::forecaster::Forecaster;
@@ -177,6 +179,7 @@ impl LivePipeline {
                 Ok(outlook) => outlook,
                 Err(error) => {
                     self.counters.errors += 1;
+                    warn!(open_time = %candle.open_time(), %error, "a model cannot forecast");
                     return Err(error);
                 }
             },
@@ -229,6 +232,7 @@ impl LivePipeline {
             }
         }
         self.counters.refused += 1;
+        debug!(%previous, %current, "candle refused");
         let row = usize::try_from(self.counters.candles).unwrap_or(usize::MAX);
         Err(Error::OutOfOrder { row, previous, current })
     }
@@ -283,11 +287,13 @@ impl LivePipeline {
                 };
                 (self.fitted, self.forecaster) = (fitted, forecaster);
                 self.counters.refits += 1;
+                info!(symbol = %self.fitted.symbol(), behind, %swap, "models taken over");
                 keep(&mut self.swaps, swap, SWAPS_KEPT);
                 RefitEvent::Swapped(swap)
             }
             Err(error) => {
                 self.counters.refits_failed += 1;
+                warn!(symbol = %self.fitted.symbol(), %error, "a refit failed, the models before go on");
                 RefitEvent::Failed(error.to_string())
             }
         })
@@ -307,6 +313,7 @@ impl LivePipeline {
         let candles = self.recent.iter().copied();
         self.since_fit = 0;
         self.counters.refits_begun += 1;
+        debug!(symbol = %self.fitted.symbol(), ?reason, candles = self.recent.len(), "refit begun");
         match CandleSeries::from_candles(symbol, timeframe, candles) {
             Ok(candles) => self.start(Arc::new(candles), self.told.clone()),
             Err(error) => {

@@ -2,12 +2,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use forecastle_core::{
-    CandleSeries, CandleView, DynFit, Error, FeatureTable, Progress, Result, Rows, Target,
+    CandleSeries, CandleView, DynFit, Error, FeatureTable, Predict, Progress, Result, Rows, Target,
     Transform, TransformExt, WalkForward,
 };
 use forecastle_ensemble::{Base, Stacking, StackingParams};
 use forecastle_features::{Atr, LogClose, ModelFeatures};
 use ndarray::Array1;
+use tracing::debug_span;
 
 use crate::fitted::{FittedPipeline, GUARD};
 use crate::judge::scales;
@@ -131,8 +132,8 @@ impl Pipeline {
         start: Option<&FittedPipeline>,
         progress: &dyn Progress,
     ) -> Result<FittedPipeline> {
-        let _ = start;
-        let learned = self.learn(candles, progress)?;
+        let start = start.map(FittedPipeline::bases);
+        let learned = self.learn_from(candles, start, progress)?;
         Ok(FittedPipeline::new(self.clone(), candles, learned, Vec::new()))
     }
 
@@ -142,13 +143,36 @@ impl Pipeline {
         candles: &CandleSeries,
         progress: &dyn Progress,
     ) -> Result<Option<Learned>> {
+        self.learn_from(candles, None, progress)
+    }
+
+    /// The same; `start`: models that the last fits may start from, in the configuration's order.
+    fn learn_from(
+        &self,
+        candles: &CandleSeries,
+        start: Option<&[Box<dyn Predict>]>,
+        progress: &dyn Progress,
+    ) -> Result<Option<Learned>> {
         if self.config.models.is_empty() {
             return Ok(None);
         }
-        self.install(|| self.learn_here(candles, progress)).map(Some)
+        let span = debug_span!(
+            "fit",
+            symbol = %candles.symbol(),
+            timeframe = %candles.timeframe(),
+            candles = candles.len(),
+            warm_start = start.is_some()
+        );
+        let _entered = span.enter();
+        self.install(|| self.learn_here(candles, start, progress)).map(Some)
     }
 
-    fn learn_here(&self, candles: &CandleSeries, progress: &dyn Progress) -> Result<Learned> {
+    fn learn_here(
+        &self,
+        candles: &CandleSeries,
+        start: Option<&[Box<dyn Predict>]>,
+        progress: &dyn Progress,
+    ) -> Result<Learned> {
         let view = candles.view();
         let horizon = self.config.horizon;
         let ready = self.features.warm_up();
@@ -162,7 +186,7 @@ impl Pipeline {
         let volatility = self.volatility(view)?;
         let labelled = Rows::from(ready..end);
         let folds = self.folds();
-        let stacking = self.stack(&inputs, &targets, &labelled, &folds, progress)?;
+        let stacking = self.stack(&inputs, &targets, &labelled, &folds, start, progress)?;
         let quantiles = match self.config.stacking.interval {
             IntervalMethod::Quantiles => Some(QuantileBand::fit(
                 &self.config,
@@ -196,6 +220,7 @@ impl Pipeline {
         targets: &Array1<f64>,
         labelled: &Rows,
         folds: &WalkForward,
+        start: Option<&[Box<dyn Predict>]>,
         progress: &dyn Progress,
     ) -> Result<Stacking> {
         let models: Vec<(ModelKind, Box<dyn DynFit>)> =
@@ -209,7 +234,12 @@ impl Pipeline {
             })
             .collect();
         let params = StackingParams { folds: *folds, meta: self.config.stacking.meta };
-        params.fit(&bases, targets, labelled, self.config.horizon, progress)
+        let horizon = self.config.horizon;
+        let Some(start) = start.filter(|start| start.len() == bases.len()) else {
+            return params.fit(&bases, targets, labelled, horizon, progress);
+        };
+        let start: Vec<&dyn Predict> = start.iter().map(AsRef::as_ref).collect();
+        params.fit_from(&bases, targets, labelled, horizon, progress, &start)
     }
 
     /// The tables that models read.

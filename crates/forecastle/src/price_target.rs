@@ -30,6 +30,25 @@ where
     type Fitted = PriceModel<F::Fitted>;
 
     fn fit(&self, dataset: Dataset<'_>) -> Result<Self::Fitted> {
+        self.learn(dataset, |inner| self.0.fit(inner))
+    }
+
+    fn fit_from(&self, dataset: Dataset<'_>, start: &Self::Fitted) -> Result<Self::Fitted> {
+        self.learn(dataset, |inner| self.0.fit_from(inner, &start.inner))
+    }
+}
+
+impl<F> PriceTarget<F>
+where
+    F: Fit,
+    F::Fitted: Load,
+{
+    /// Fits the inner model on prices.
+    fn learn(
+        &self,
+        dataset: Dataset<'_>,
+        fit: impl FnOnce(Dataset<'_>) -> Result<F::Fitted>,
+    ) -> Result<PriceModel<F::Fitted>> {
         let feature_names = dataset.feature_names().to_vec();
         let Some((first, others)) = feature_names.split_first() else {
             return Err(Error::shape("records", "a log_close column", "no column"));
@@ -52,7 +71,7 @@ where
             Some(progress) => inner.with_progress(progress),
             None => inner,
         };
-        let inner = self.0.fit(inner)?;
+        let inner = fit(inner)?;
         Ok(PriceModel { inner, feature_names })
     }
 }

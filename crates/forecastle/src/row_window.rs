@@ -49,6 +49,10 @@ impl RowWindow {
         self.len = (self.len + 1).min(self.capacity);
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// The rows taken in, the oldest first.
     pub(crate) fn rows(&self) -> Vec<f64> {
         self.values[(self.end - self.len) * self.width..self.end * self.width].to_vec()
