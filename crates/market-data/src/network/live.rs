@@ -1,11 +1,13 @@
 //! Closed candles as they come: each once, in order, none left out.
 
+mod beginning;
 mod feed;
 mod live_candles;
 mod live_clock;
 mod live_params;
 mod live_report;
 mod live_request;
+mod newest_row;
 mod patience;
 mod polling;
 mod sequencer;

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tracing::{debug, info, trace, warn};
 
 use super::live_report::SharedReport;
+use super::newest_row::NewestRow;
 use super::patience::{Patience, Verdict};
 use super::sequencer::{Next, Offer, Sequencer};
 use super::{LiveParams, LiveRequest, ServerClock};
@@ -41,90 +42,30 @@ pub(super) enum Stop {
 /// [`release`](Self::release) gives all that is certain, asking once more about holes.
 #[derive(Debug)]
 pub(super) struct Feed {
-    source: Source,
-    market: Market,
-    patience: Patience,
-    sequencer: Sequencer,
+    pub(super) source: Source,
+    pub(super) market: Market,
+    pub(super) patience: Patience,
+    pub(super) sequencer: Sequencer,
     /// An open time seen: candles of days and weeks may lie off the grid.
-    anchor: Option<Timestamp>,
+    pub(super) anchor: Option<Timestamp>,
+    /// Up to here the exchange was asked, and gave what it had then.
+    pub(super) asked: Timestamp,
+    pub(super) newest_row: NewestRow,
 }
 
 /// Up to so many candles are asked for in one request of no more rows than that.
-const FEW: i64 = 8;
+const FEW: i64 = 64;
+/// In a market without trades so many candles are asked for again each time. What came later still
+/// is found as a hole before the next.
+const LOOK_BACK: i64 = 8;
 
 impl Feed {
-    /// Finds the market and where to begin, however long that takes.
-    pub(super) async fn open(source: Source) -> Result<Self, Stop> {
-        let mut patience = Patience::default();
-        let market = loop {
-            match source.client.market(&source.request.symbol).await {
-                Ok(market) => break market,
-                Err(error) => source.endure(error, &mut patience).await?,
-            }
-        };
-        let timeframe = source.request.timeframe;
-        let nowhere = Timestamp::from_millis(i64::MIN);
-        let sequencer = Sequencer::new(timeframe, nowhere, nowhere);
-        let mut feed = Self { source, market, patience, sequencer, anchor: None };
-        let (after, history) = (feed.source.request.after, feed.source.request.history);
-        let known = feed.source.clock.skew_ms().is_some();
-        if !known || after.is_none() && history.is_none() {
-            // The newest rows tell what time it is there, and on which grid candles lie.
-            let newest = feed.request().limit(2);
-            feed.newest(DownloadRequest { unfinished: true, ..newest }).await?;
+    /// Notes on which grid candles lie, and whether some in progress are given.
+    pub(super) fn see(&mut self, open: Timestamp, now: Timestamp) {
+        self.anchor = self.anchor.max(Some(open));
+        if !self.is_closed(open, now) {
+            self.newest_row.see_unfinished();
         }
-        match (after, history) {
-            (Some(after), _) => {
-                let expected = timeframe.next_open(after).unwrap_or(after);
-                feed.sequencer = Sequencer::new(timeframe, next_instant(after), expected);
-            }
-            (None, Some(n)) if n > 0 => feed.begin_with_history(n).await?,
-            _ => feed.begin_now(),
-        }
-        Ok(feed)
-    }
-
-    /// Begins with the candle in progress.
-    fn begin_now(&mut self) {
-        let now = self.source.clock.now();
-        let before = self.timeframe().step(now, -1).unwrap_or(now);
-        let from = next_instant(before);
-        self.sequencer = Sequencer::new(self.timeframe(), from, from);
-    }
-
-    /// Begins with the last `n` closed candles.
-    async fn begin_with_history(&mut self, n: usize) -> Result<(), Stop> {
-        let settled = self.settled();
-        let until = self.first_unsettled(settled);
-        // The latest one may not be final yet.
-        let mut rows = self.newest(self.request().limit(n.saturating_add(1))).await?;
-        rows.retain(|row| self.is_closed(row.open_time, settled));
-        let rows = rows.split_off(rows.len().saturating_sub(n));
-        let Some(first) = rows.first().map(|row| row.open_time) else {
-            self.begin_now();
-            return Ok(());
-        };
-        self.sequencer = Sequencer::new(self.timeframe(), first, first);
-        self.sequencer.settle(until);
-        self.note_backfill(rows.len());
-        for row in rows {
-            self.take(row);
-            self.give().await?;
-        }
-        Ok(())
-    }
-
-    /// The newest rows, oldest first.
-    async fn newest(&mut self, request: DownloadRequest) -> Result<Vec<RawCandle>, Stop> {
-        let mut pages = self.pages(request)?;
-        let mut rows: Vec<RawCandle> = Vec::new();
-        while let Some(page) = self.next_page(&mut pages).await? {
-            rows.extend(page.candles);
-        }
-        rows.sort_by_key(|row| row.open_time);
-        rows.dedup_by_key(|row| row.open_time);
-        self.anchor = rows.last().map(|row| row.open_time).or(self.anchor);
-        Ok(rows)
     }
 
     pub(super) fn params(&self) -> &LiveParams {
@@ -145,8 +86,7 @@ impl Feed {
 
     /// Up to when what has closed is final: the server's time less the margin.
     pub(super) fn settled(&self) -> Timestamp {
-        let now = self.source.clock.now().as_millis();
-        Timestamp::from_millis(now.saturating_sub(self.params().margin_millis()))
+        self.less_margin(self.source.clock.now())
     }
 
     /// Whether the candle that opens at `open` has closed by `settled`.
@@ -175,47 +115,62 @@ impl Feed {
         next_instant(self.timeframe().step(settled, -1).unwrap_or(settled))
     }
 
-    /// Asks for every candle that has closed and was not given, and gives what is certain.
+    /// Asks for every candle that has closed and was not given, and gives what is certain. False
+    /// when by the clock none has closed, so that nothing was asked.
     ///
     /// One or a few candles cost one request for as many rows; more are fetched as a download is,
     /// page by page.
-    pub(super) async fn catch_up(&mut self) -> Result<(), Stop> {
+    pub(super) async fn catch_up(&mut self) -> Result<bool, Stop> {
+        let (mut noted, mut asked) = (false, false);
         loop {
+            let timeframe = self.timeframe();
             let from = self.sequencer.from();
-            let settled = self.settled();
-            let until = self.first_unsettled(settled);
+            let until = self.first_unsettled(self.settled());
             if from >= until {
-                return Ok(());
+                return Ok(asked);
             }
+            asked = true;
             self.source.report.lock().polls += 1;
-            let behind = self.timeframe().steps_between(from, until).unwrap_or(1).max(1);
-            let few = behind <= FEW;
-            if behind > 2 || few && self.lags(settled) {
+            let looking_back = timeframe.step(self.asked, -LOOK_BACK).unwrap_or(from);
+            let from = from.max(looking_back);
+            let behind = timeframe.steps_between(from, until).unwrap_or(1).max(1);
+            if !noted && timeframe.steps_between(from.max(self.asked), until).unwrap_or(0) > 1 {
+                noted = true;
                 self.note_backfill(usize::try_from(behind).unwrap_or(usize::MAX));
             }
-            let complete = if few {
-                // One row more than have closed: the one in progress tells the grid.
+            let before = self.sequencer.from();
+            let complete = if behind <= FEW {
+                // One row more than have closed: the one in progress tells the grid, and that the
+                // one before it is final.
                 let rows = usize::try_from(behind).unwrap_or(1).saturating_add(1);
                 let request = self.request().since(from).limit(rows);
                 let request = DownloadRequest { unfinished: true, check_gaps: false, ..request };
                 self.fetch(request, until, false).await?
             } else {
+                // The latest ones are asked for alone afterwards.
+                let until = timeframe.step(until, -2).unwrap_or(until);
                 let request = self.request().since(from).until(until);
-                self.fetch(DownloadRequest { read_ahead: true, ..request }, until, true).await?
+                let request = DownloadRequest { read_ahead: true, ..request };
+                self.fetch(request, until, true).await?;
+                self.release().await?;
+                self.note_asked(until);
+                continue;
             };
             self.release().await?;
+            if complete {
+                self.note_asked(until);
+            }
             // What brings nothing new is asked for again later, not at once.
-            if complete || self.sequencer.from() == from {
-                return Ok(());
+            if complete || self.sequencer.from() == before {
+                return Ok(true);
             }
         }
     }
 
-    /// Whether more than the latest closed candle is yet to be given.
-    fn lags(&self, settled: Timestamp) -> bool {
-        let (open, _) = self.in_progress(settled);
-        let before_latest = self.timeframe().step(open, -2);
-        before_latest.is_some_and(|open| self.sequencer.from() <= open)
+    /// Notes that everything that opens before `until` was asked for, as far as it can have closed
+    /// by what is known of the time now.
+    fn note_asked(&mut self, until: Timestamp) {
+        self.asked = self.asked.max(until.min(self.first_unsettled(self.settled())));
     }
 
     /// Takes the closed candles of a walk; whether it told all up to `until`.
@@ -235,40 +190,56 @@ impl Feed {
             // By this time a candle must have closed: what comes later may be half of it.
             let asked = self.source.clock.own().now();
             let Some(page) = self.next_page(&mut pages).await? else { return Ok(thorough) };
-            let margin = self.params().margin_millis();
-            let settled = self.source.clock.at(asked).as_millis().saturating_sub(margin);
-            let settled = Timestamp::from_millis(settled);
+            let asked = self.source.clock.at(asked);
             let told = page.covered.end;
-            self.take_page(page, settled, thorough).await?;
+            if thorough {
+                self.take_settled(page, asked).await?;
+            } else {
+                self.take_newest(&page.candles, asked);
+            }
             if told >= until {
                 return Ok(true);
             }
         }
     }
 
-    async fn take_page(
-        &mut self,
-        page: CandlePage,
-        settled: Timestamp,
-        thorough: bool,
-    ) -> Result<(), Stop> {
-        if thorough {
-            self.sequencer.settle(page.covered.end.min(self.first_unsettled(settled)));
-        }
+    /// Takes a page that was asked about its holes and has later rows behind it.
+    async fn take_settled(&mut self, page: CandlePage, asked: Timestamp) -> Result<(), Stop> {
+        let settled = self.less_margin(asked);
+        self.sequencer.settle(page.covered.end.min(self.first_unsettled(settled)));
         for row in page.candles {
-            self.anchor = self.anchor.max(Some(row.open_time));
+            self.see(row.open_time, asked);
             if self.is_closed(row.open_time, settled) {
                 self.take(row);
-                if thorough {
-                    self.give().await?;
-                }
+                self.give().await?;
             }
         }
         Ok(())
     }
 
+    /// Takes the closed rows of an answer that reaches to the newest; that one, when it is certain.
+    fn take_newest(&mut self, rows: &[RawCandle], asked: Timestamp) {
+        let settled = self.less_margin(asked);
+        let pause = self.params().retry(0);
+        for (place, row) in rows.iter().enumerate() {
+            self.see(row.open_time, asked);
+            if !self.is_closed(row.open_time, settled) {
+                continue;
+            }
+            let newest = place + 1 == rows.len();
+            if !newest || self.newest_row.is_final(row, asked, pause) {
+                self.take(*row);
+            }
+        }
+    }
+
+    fn less_margin(&self, time: Timestamp) -> Timestamp {
+        let margin = self.params().margin_millis();
+        Timestamp::from_millis(time.as_millis().saturating_sub(margin))
+    }
+
     /// Takes a closed candle as it came, the volume in base currency.
-    fn take(&mut self, mut row: RawCandle) {
+    pub(super) fn take(&mut self, mut row: RawCandle) {
         let repaired = row.volume.is_nan() || row.volume < 0.0;
         if repaired {
             row.volume = 0.0;
@@ -335,7 +306,7 @@ impl Feed {
     }
 
     /// Gives what is certain already.
-    async fn give(&mut self) -> Result<(), Stop> {
+    pub(super) async fn give(&mut self) -> Result<(), Stop> {
         while let Some(Next { candle, missing }) = self.sequencer.pop() {
             let open = candle.open_time();
             let close = self.timeframe().next_open(open).unwrap_or(open);
@@ -359,7 +330,10 @@ impl Feed {
     }
 
     /// Asks for a page until it comes.
-    async fn next_page(&mut self, pages: &mut CandlePages) -> Result<Option<CandlePage>, Stop> {
+    pub(super) async fn next_page(
+        &mut self,
+        pages: &mut CandlePages,
+    ) -> Result<Option<CandlePage>, Stop> {
         loop {
             let outcome = pages.next_page().await;
             self.count(&pages.take_report());
@@ -384,17 +358,17 @@ impl Feed {
         report.clock_skew_ms = self.source.clock.skew_ms();
     }
 
-    fn note_backfill(&self, candles: usize) {
+    pub(super) fn note_backfill(&self, candles: usize) {
         info!(candles, "filling in what has closed meanwhile");
         self.source.report.lock().backfills += 1;
     }
 
-    fn request(&self) -> DownloadRequest {
+    pub(super) fn request(&self) -> DownloadRequest {
         let request = DownloadRequest::new(&self.source.request.symbol, self.timeframe());
         DownloadRequest { read_ahead: false, ..request }
     }
 
-    fn pages(&self, request: DownloadRequest) -> Result<CandlePages, Stop> {
+    pub(super) fn pages(&self, request: DownloadRequest) -> Result<CandlePages, Stop> {
         let (client, market) = (self.source.client.clone(), self.market.clone());
         CandlePages::new(client, market, request).map_err(Stop::Failed)
     }
@@ -402,7 +376,11 @@ impl Feed {
 
 impl Source {
     /// Waits a failure out, or ends.
-    async fn endure(&self, error: ExchangeError, patience: &mut Patience) -> Result<(), Stop> {
+    pub(super) async fn endure(
+        &self,
+        error: ExchangeError,
+        patience: &mut Patience,
+    ) -> Result<(), Stop> {
         let verdict = patience.judge(&error, &self.request.params, self.clock.now());
         {
             let mut report = self.report.lock();
@@ -426,6 +404,6 @@ impl Source {
     }
 }
 
-fn next_instant(time: Timestamp) -> Timestamp {
+pub(super) fn next_instant(time: Timestamp) -> Timestamp {
     Timestamp::from_millis(time.as_millis().saturating_add(1))
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// | Name | Default | Purpose | Range |
 /// |---|---|---|---|
 /// | `margin_ms` | 2,000 | how long after its close a candle is asked for and taken for final | 0 to 600,000 |
-/// | `retry_ms` | 1,000 | wait before a candle that is not there yet is asked for again; doubles | 10 to 600,000 |
+/// | `retry_ms` | 1,000 | wait before a candle that is not there yet, or not certain, is asked for again; doubles | 10 to 600,000 |
 /// | `backoff_ms` | 1,000 | wait after a failure; doubles from one to the next | 10 to `max_backoff_ms` |
 /// | `max_backoff_ms` | 60,000 | longest such wait, unless the exchange asks for more | ≤ 3,600,000 |
 /// | `capacity` | 64 | candles kept for a reader that is busy; then the source waits | 1 to 65,536 |

@@ -14,9 +14,9 @@ use super::feed::{Feed, Source, Stop};
 /// trades costs a few requests a candle, however long a candle lasts.
 pub(super) async fn poll(source: Source) -> Result<Infallible, Stop> {
     let mut feed = Feed::open(source).await?;
+    feed.catch_up().await?;
     let mut early = 0;
     loop {
-        feed.catch_up().await?;
         let settled = feed.settled();
         let (_, due) = feed.in_progress(settled);
         let margin = feed.params().margin_millis();
@@ -33,5 +33,10 @@ pub(super) async fn poll(source: Source) -> Result<Infallible, Stop> {
         let wake = Timestamp::from_millis(wake);
         trace!(%wake, early, "waiting");
         feed.clock().sleep_until(wake).await;
+        if !feed.catch_up().await? {
+            // Our clock was set back: without an answer it would stay wrong.
+            feed.ask_time().await?;
+            feed.catch_up().await?;
+        }
     }
 }
