@@ -119,6 +119,7 @@ impl KalmanParams {
         &self,
         series: &[f64],
         n: usize,
+        start: Option<TrendVariances>,
         cancelled: &mut dyn FnMut() -> bool,
     ) -> Result<FitReport> {
         if let Variances::Fixed(variances) = self.variances {
@@ -146,7 +147,7 @@ impl KalmanParams {
             return self.fallback(FallbackReason::NonFiniteLikelihood, series, n);
         }
         let prior = TrendState::new(first(series), 0.0, DIFFUSE * scale);
-        let fit = self.optimizer.fit(prior, series, [true; 3], cancelled);
+        let fit = self.optimizer.fit(prior, series, [true; 3], start, cancelled);
         match fit {
             Ok(fit) => Ok(FitReport {
                 variances: fit.model.variances(),
@@ -193,6 +194,22 @@ impl Fit for KalmanParams {
     type Fitted = Kalman;
 
     fn fit(&self, dataset: Dataset<'_>) -> Result<Kalman> {
+        self.run(dataset, None)
+    }
+
+    /// Fits with a search for the variances that begins with those of an earlier fit, unless they
+    /// are fixed or were a fallback: see [`MaximumLikelihood::fit_trend_from`].
+    ///
+    /// # Errors
+    /// As [`fit`](Fit::fit).
+    fn fit_from(&self, dataset: Dataset<'_>, start: &Kalman) -> Result<Kalman> {
+        let found = start.report().fallback.is_none();
+        self.run(dataset, found.then(|| start.model().variances()))
+    }
+}
+
+impl KalmanParams {
+    fn run(&self, dataset: Dataset<'_>, start: Option<TrendVariances>) -> Result<Kalman> {
         self.validate()?;
         check_feature_names(&[LOG_CLOSE.to_owned()], dataset.feature_names())?;
         dataset.require_rows("Kalman filter", 1)?;
@@ -202,7 +219,7 @@ impl Fit for KalmanParams {
         }
         let series = self.training_series(&dataset);
         let n = series.iter().filter(|y| !y.is_nan()).count();
-        let report = self.learn(&series, n, &mut cancelled)?;
+        let report = self.learn(&series, n, start, &mut cancelled)?;
         let model = LocalLinearTrend::new(report.variances)?;
         let (level, velocity) = self.initial(&model, &series, n)?;
         debug!(
@@ -221,9 +238,7 @@ impl Fit for KalmanParams {
         }
         Kalman::new(model, (level, velocity), dataset.horizon(), report)
     }
-}
 
-impl KalmanParams {
     /// The consecutive rows from the first selected and observed one to the last selected, the
     /// others NaN.
     fn training_series(&self, dataset: &Dataset<'_>) -> Vec<f64> {

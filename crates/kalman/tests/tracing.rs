@@ -59,7 +59,7 @@ fn a_fit_tells_its_search_and_why_it_was_given_up() {
     let told = heard(Level::DEBUG, fit(dataset));
     let lines: Vec<&str> = told.lines().collect();
     assert_eq!(lines.len(), 2, "{told}");
-    let search = "DEBUG maximum_likelihood{rows=100 parameters=3}: ";
+    let search = "DEBUG maximum_likelihood{rows=100 parameters=3 warm_start=false}: ";
     assert!(lines[0].contains(search) && lines[0].contains("maximised log_likelihood="), "{told}");
     let found = format!("evaluations={}", report.evaluations);
     assert!(lines.iter().all(|line| line.contains(&found)), "{told}");

@@ -105,6 +105,59 @@ proptest! {
 }
 
 #[test]
+fn a_search_from_earlier_variances_finds_the_same_maximum_sooner() {
+    let truths = [
+        variances(1.0, 0.0, 0.0),
+        variances(1.0, 1e-6, 0.3),
+        variances(1.0, 0.05, 3.0),
+        variances(1e-4, 1e-3, 1.0),
+    ];
+    let prior = TrendState::new(0.0, 0.0, 1e6);
+    let (mut warm_ones, mut cold_ones) = (0, 0);
+    for (truth, seed) in truths.into_iter().flat_map(|truth| (0..5).map(move |seed| (truth, seed)))
+    {
+        let series = simulate(truth, 1500, seed);
+        let mut last = fit(&series[..1000], prior);
+        for from in [100, 200, 300, 400, 500] {
+            let window = &series[from..from + 1000];
+            let prior = TrendState::new(window[0], 0.0, 1e6);
+            let warm = MaximumLikelihood::default()
+                .fit_trend_from(prior, window, last.model.variances())
+                .unwrap();
+            let cold = fit(window, prior);
+            assert!(warm.converged, "{warm:?}");
+            let behind = cold.log_likelihood - warm.log_likelihood;
+            assert!(behind < 1e-4, "{truth:?}, {seed}: {warm:?} behind {cold:?}");
+            warm_ones += warm.evaluations;
+            cold_ones += cold.evaluations;
+            last = warm;
+        }
+    }
+    assert!(10 * warm_ones < 7 * cold_ones, "{warm_ones} of {cold_ones}");
+}
+
+#[test]
+fn a_start_that_the_series_has_left_behind_does_no_harm() {
+    let search = MaximumLikelihood::default();
+    let kinds = [variances(1.0, 0.0, 0.0), variances(1.0, 1.0, 0.01), variances(1e-4, 1e-5, 1.0)];
+    let prior = TrendState::new(0.0, 0.0, 1e6);
+    for (i, now) in kinds.into_iter().enumerate() {
+        let series = simulate(now, 800, i as u64);
+        let cold = fit(&series, prior);
+        for before in kinds.into_iter().chain([variances(1e9, 0.0, 0.0), variances(0.0, 0.0, 1e-9)])
+        {
+            let warm = search.fit_trend_from(prior, &series, before).unwrap();
+            let behind = cold.log_likelihood - warm.log_likelihood;
+            assert!(behind < 1e-4, "{before:?}: {warm:?} behind {cold:?}");
+        }
+    }
+    for bad in [variances(0.0, 0.0, 0.0), variances(-1.0, 0.0, 1.0), variances(1.0, f64::NAN, 0.0)]
+    {
+        assert!(search.fit_trend_from(prior, &[0.0; 50], bad).unwrap_err().is_invalid_input());
+    }
+}
+
+#[test]
 fn rows_that_are_missing_are_not_learnt_from() {
     let mut series = simulate(variances(1.0, 0.01, 1.0), 400, 8);
     let prior = TrendState::new(0.0, 0.0, 1e6);

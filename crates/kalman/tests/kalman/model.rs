@@ -264,6 +264,31 @@ impl Progress for Impatient {
 }
 
 #[test]
+fn a_refit_goes_on_from_variances_that_were_found_and_from_no_others() {
+    let series = walk(11, 900);
+    let (names, targets) = ([LOG_CLOSE.to_owned()], Array1::zeros(900));
+    let (records, moved) = (column(&series), Rows::from(100..900));
+    let dataset = Dataset::new(&names, &records, &targets, &moved, 3).unwrap();
+    let params = KalmanParams::default();
+    let start = fit(&series, &Rows::from(0..800), 3);
+    let (warm, cold) = (params.fit_from(dataset, &start).unwrap(), params.fit(dataset).unwrap());
+    let (told, expected) = (warm.report(), cold.report());
+    assert!(told.evaluations < expected.evaluations, "{told:?} {expected:?}");
+    assert!((told.log_likelihood - expected.log_likelihood).abs() < 1e-5);
+    let (a, b) = (warm.predict(&records).unwrap(), cold.predict(&records).unwrap());
+    assert!((&a - &b).iter().all(|d| d.abs() < 1e-6));
+    // A fallback is nothing to go on from, and fixed variances are not looked for.
+    let fallen = fit(&series, &Rows::from(0..9), 3);
+    assert!(fallen.report().fallback.is_some());
+    let anew = params.fit_from(dataset, &fallen).unwrap();
+    assert_eq!(anew.report(), expected);
+    let fixed = Variances::Fixed(TrendVariances { level: 1e-4, trend: 0.0, measurement: 1e-5 });
+    let fixed = KalmanParams { variances: fixed, ..params };
+    let (warm, cold) = (fixed.fit_from(dataset, &start), fixed.fit(dataset));
+    assert_eq!(warm.unwrap().report(), cold.unwrap().report());
+}
+
+#[test]
 fn a_fit_can_be_cancelled() {
     let (names, targets) = ([LOG_CLOSE.to_owned()], Array1::zeros(50));
     let (records, rows) = (column(&walk(1, 50)), Rows::from(0..50));
