@@ -142,13 +142,14 @@ async fn drive(args: &Args, speed: f64) -> Result<()> {
         None => simulated(args, 0)?,
     };
     let timeframe = candles.timeframe();
-    let symbol = args.symbol.clone().unwrap_or_else(|| candles.symbol().to_string());
-    let market = match (sample_markets(&there)?.find(&symbol), &args.symbol) {
-        (Some(market), _) => market.clone(),
-        // The file's name is no market of the exchange: its candles go under another.
-        (None, None) => markets(&there, None)?.into_iter().next().context("it has no markets")?,
-        (None, Some(_)) => markets(&there, Some(&symbol))?.remove(0),
+    let market = match &args.symbol {
+        Some(symbol) => markets(&there, Some(symbol))?.into_iter().next(),
+        None => named(&there, &candles)?,
     };
+    let market = market.context("it has no markets")?;
+    if market.symbol != candles.symbol().to_string() {
+        eprintln!("the candles of {} are served as {id}'s {}", candles.symbol(), market.symbol);
+    }
     let served = market.kind().map(|kind| there.timeframes(kind)).unwrap_or_default();
     ensure!(served.contains(&timeframe), "{id} has no {timeframe} candles of {}", market.symbol);
     let times = candles.view().open_time();
@@ -221,6 +222,15 @@ fn serve(params: ReplayParams) -> Result<()> {
     loop {
         std::thread::park();
     }
+}
+
+/// The sample market that a file's name tells of, or some market.
+fn named(exchange: &Exchange, candles: &CandleSeries) -> Result<Option<Market>> {
+    let letters = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
+    let wanted = letters(&candles.symbol().to_string());
+    let mut all = markets(exchange, None)?;
+    let at = all.iter().position(|market| wanted.contains(&letters(&market.symbol))).unwrap_or(0);
+    Ok((at < all.len()).then(|| all.swap_remove(at)))
 }
 
 /// The sample markets of an exchange whose candles it serves: one by name, or all.

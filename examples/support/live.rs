@@ -10,22 +10,23 @@ use clap::ValueEnum;
 use forecastle::core::{Candle, CandleSeries, Timeframe};
 use forecastle::features::VwapAnchor;
 use forecastle::{
-    Handover, Irregular, LiveParams, LivePipeline, LiveStore, ModelKind, Pipeline, RefitEvent,
-    RefitParams, Step, TableRow, write_csv,
+    Handover, Irregular, LiveParams, LivePipeline, LiveStore, ModelKind, Pipeline, PipelineConfig,
+    RefitEvent, RefitParams, Step, TableRow, write_csv,
 };
-
-#[path = "settings.rs"]
-mod settings;
 
 /// Sets up the pipeline, its refits and where its rows go.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LiveArgs {
-    #[command(flatten)]
-    settings: settings::SettingArgs,
+    /// Settings as TOML; the options below override it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Bars ahead [default: 5]
+    #[arg(long)]
+    horizon: Option<usize>,
     /// rolling:N, session or cumulative [default: rolling:96]
     #[arg(long)]
     vwap: Option<VwapAnchor>,
-    /// Models of the ensemble [default: ridge,boosting,kalman; all six: see `forecast`]
+    /// Models of the ensemble [default: ridge,boosting,kalman; all six are those of `forecast`]
     #[arg(long, value_delimiter = ',')]
     models: Option<Vec<ModelKind>>,
     /// Candles to learn from before the first row
@@ -97,12 +98,18 @@ impl LiveArgs {
 
     /// Fits on the history and takes it.
     pub(crate) fn begin(&self, history: &CandleSeries) -> Result<Runner> {
-        let mut config = self.settings.load()?;
+        let mut config = match &self.config {
+            None => PipelineConfig { models: ModelKind::QUICK.to_vec(), ..Default::default() },
+            Some(path) => {
+                let cannot = || format!("cannot read {}", path.display());
+                let text = std::fs::read_to_string(path).with_context(cannot)?;
+                PipelineConfig::from_toml(&text).with_context(cannot)?
+            }
+        };
+        config.horizon = self.horizon.unwrap_or(config.horizon);
         config.vwap = self.vwap.unwrap_or(config.vwap);
-        match &self.models {
-            Some(models) => config.models.clone_from(models),
-            None if self.settings.config.is_none() => config.models = ModelKind::QUICK.to_vec(),
-            None => {}
+        if let Some(models) = &self.models {
+            config.models.clone_from(models);
         }
         let fitted = Pipeline::new(config)?.fit(history).context("cannot fit the history")?;
         let mut live = LivePipeline::new(fitted, self.params())?;
@@ -205,15 +212,20 @@ impl Runner {
     }
 }
 
-const HEAD: &str = "open time              close         z regime          signal  ensemble       \
-                    interval                     sure   notes\n";
+const HEAD: &str = "open time                   close      z regime          signal  ensemble     \
+                    interval                  sure   notes\n";
+
+/// Eight digits, or a dash.
+fn price(price: Option<f64>) -> String {
+    let Some(price) = price else { return "–".to_owned() };
+    let decimals = (7.0 - price.log10().floor()).clamp(0.0, 12.0) as usize;
+    format!("{price:.decimals$}")
+}
 
 /// A row for people.
 fn line(step: &Step) -> String {
     let TableRow { structure, forecast, guard } = &step.row;
     let z = structure.indicators[forecastle::features::Indicator::VwapZ.index()];
-    let price = |price: Option<f64>| price.map_or("–".to_owned(), |p| format!("{p:.6}"));
-    let price = |p: Option<f64>| price(p).chars().take(12).collect::<String>();
     let regime = structure.state.map_or("–", |state| state.regime.as_str());
     let interval = match (forecast.ensemble_lower, forecast.ensemble_upper) {
         (Some(lower), Some(upper)) => format!("{} to {}", price(Some(lower)), price(Some(upper))),
@@ -227,7 +239,7 @@ fn line(step: &Step) -> String {
     }
     notes.extend(guard.clone());
     format!(
-        "{} {:>12} {z:>+6.2} {regime:<15} {:<7} {:<14} {interval:<28} {sure:<6} {}\n",
+        "{} {:>12} {z:>+6.2} {regime:<15} {:<7} {:<12} {interval:<25} {sure:<6} {}\n",
         structure.candle.open_time(),
         price(Some(structure.candle.close())),
         structure.signal().as_str(),
