@@ -73,8 +73,9 @@ pub use cache::{
 pub use csv_read::{read_csv, read_csv_from};
 pub use csv_write::{write_csv, write_csv_gz_to, write_csv_to};
 pub use exchange::{
-    CandleQuery, CandleTerms, Exchange, ExchangeError, ExchangeResult, HttpRequest, Market,
-    MarketKind, MarketList, MarketType, Method, Need, Paging, VolumeUnit, message_of, status_error,
+    CandleChannel, CandleQuery, CandleTerms, ChannelCandle, ChannelMessage, Exchange,
+    ExchangeError, ExchangeResult, HttpRequest, KeepAlive, Market, MarketKind, MarketList,
+    MarketType, Method, Need, Paging, VolumeUnit, message_of, status_error,
 };
 pub use loaded::{ColumnLayout, FileFormat, LoadInfo, LoadedCandles, Provenance, TimeEncoding};
 #[cfg(feature = "network")]

@@ -239,6 +239,7 @@ impl Service {
         let mut dice = self.dice();
         let fields: Vec<usize> = pattern
             .shape
+            .rows
             .fields
             .iter()
             .enumerate()
