@@ -8,6 +8,8 @@
 //!   reads its answers, without any network. With the feature `network` (on by default)
 //!   [`ExchangeClient`] fetches them: page by page, with a report, in the exchange's pace; and
 //!   [`sweep`] finds out which work without a key.
+//! - **Live**: [`ExchangeClient::live`] gives every further candle when it has closed, by the
+//!   server's clock, each once and none left out, through whatever outage.
 //! - **Cache**: [`CandleCache`] keeps what was fetched; [`CachedSource`] puts it before any source.
 //! - **Replay**: with the feature `replay`, `ReplayServer` answers as any exchange does, with faults.
 //! - **Sources**: [`FileSource`], [`SeriesSource`] and [`ExchangeClient`] serve page by page through
@@ -81,7 +83,8 @@ pub use loaded::{ColumnLayout, FileFormat, LoadInfo, LoadedCandles, Provenance, 
 #[cfg(feature = "network")]
 pub use network::{
     CandlePage, CandlePages, Download, DownloadRequest, ExchangeClient, FetchReport, HttpClient,
-    HttpClientParams, HttpResponse, Pace, SweepOutcome, SweepParams, SweepRow, sweep, system_clock,
+    HttpClientParams, HttpResponse, LiveCandles, LiveClock, LiveParams, LiveReport, LiveRequest,
+    Pace, SweepOutcome, SweepParams, SweepRow, sweep, system_clock,
 };
 #[cfg(feature = "parquet")]
 pub use parquet_read::{read_parquet, read_parquet_bytes};

@@ -147,6 +147,26 @@ pub enum ExchangeError {
 }
 
 impl ExchangeError {
+    /// Its category in snake case, for counters.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::UnknownExchange { .. } => "unknown_exchange",
+            Self::UnknownSymbol { .. } => "unknown_symbol",
+            Self::UnsupportedTimeframe { .. } => "unsupported_timeframe",
+            Self::Refused { .. } => "refused",
+            Self::InvalidRequest { .. } => "invalid_request",
+            Self::KeyRequired { .. } => "key_required",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::BlockedByRegion { .. } => "blocked_by_region",
+            Self::Exchange { .. } => "exchange",
+            Self::Malformed { .. } => "malformed",
+            Self::TooLarge { .. } => "too_large",
+            Self::Unreachable { .. } => "unreachable",
+            Self::TimedOut { .. } => "timed_out",
+            Self::Record { .. } => "record",
+        }
+    }
+
     /// Whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -85,6 +85,11 @@ impl<'a> Prepared<'a> {
         self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
+    /// The path, without parameters.
+    pub(super) fn path(&self) -> &str {
+        self.url.path()
+    }
+
     /// Whether the address is this machine's own.
     pub(super) fn is_loopback(&self) -> bool {
         let host = self.url.host_str().unwrap_or_default();

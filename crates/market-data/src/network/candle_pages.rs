@@ -123,6 +123,11 @@ impl CandlePages {
         std::mem::replace(&mut self.report, fresh)
     }
 
+    /// Asks coarser candles about no empty window.
+    pub(super) fn go_window_by_window(&mut self) {
+        self.coarse = Coarse::Useless;
+    }
+
     /// Whether the next page begins a stretch of time, and the last one ends it.
     pub(super) fn is_at(&self, stretch: &Range<Timestamp>) -> bool {
         self.walk == Walk::Forward(stretch.start) && self.request.until == Some(stretch.end)

@@ -6,7 +6,9 @@ use forecastle_core::{
     BoxFuture, Candle, CandleRequest, CandleSource, RawCandle, Timeframe, Timestamp,
 };
 use tokio::sync::OnceCell;
+use tracing::debug;
 
+use super::live::ServerClock;
 use super::{CandlePages, DownloadRequest, HttpClient, HttpResponse, Pace};
 use crate::cache::Clock;
 use crate::exchange::{
@@ -39,6 +41,7 @@ pub struct ExchangeClient {
     exchange: Exchange,
     http: HttpClient,
     clock: Clock,
+    server_clock: Option<ServerClock>,
     deadline: Option<Instant>,
     markets: Arc<OnceCell<MarketList>>,
     timeframes: Arc<[Timeframe]>,
@@ -67,13 +70,28 @@ impl ExchangeClient {
         timeframes.sort_by_key(|timeframe| (timeframe.nominal_millis(), timeframe.to_string()));
         timeframes.dedup();
         let timeframes = timeframes.into();
-        Self { exchange, http, clock, deadline: None, markets: Arc::default(), timeframes }
+        let (server_clock, deadline, markets) = (None, None, Arc::default());
+        Self { exchange, http, clock, server_clock, deadline, markets, timeframes }
     }
 
     /// This client with an end to everything it does: past the deadline calls fail with
     /// [`ExchangeError::TimedOut`].
     pub fn with_deadline(self, deadline: Instant) -> Self {
         Self { deadline: Some(deadline), ..self }
+    }
+
+    /// This client in quick motion for a replay, as [`HttpClient::with_speed`] says.
+    ///
+    /// # Errors
+    /// - [`Error::InvalidParameter`](forecastle_core::Error::InvalidParameter) unless `speed` is at
+    ///   least 1.
+    pub fn with_speed(self, speed: f64) -> forecastle_core::Result<Self> {
+        Ok(Self { http: self.http.with_speed(speed)?, ..self })
+    }
+
+    /// This client going by the server's time, and telling its clock from every answer.
+    pub(super) fn with_server_clock(self, server_clock: ServerClock, clock: Clock) -> Self {
+        Self { clock, server_clock: Some(server_clock), ..self }
     }
 
     /// The exchange it talks to.
@@ -196,7 +214,7 @@ impl ExchangeClient {
             attempts += 1;
             match outcome {
                 Ok(candles) => return Ok((candles, response)),
-                Err(error) => self.rest(error, &response, attempts).await?,
+                Err(error) => self.rest(error, request, &response, attempts).await?,
             }
         }
     }
@@ -255,7 +273,7 @@ impl ExchangeClient {
             attempts += 1;
             match outcome {
                 Ok(value) => return Ok((value, response)),
-                Err(error) => self.rest(error, &response, attempts).await?,
+                Err(error) => self.rest(error, request, &response, attempts).await?,
             }
         }
     }
@@ -267,6 +285,7 @@ impl ExchangeClient {
     async fn rest(
         &self,
         error: ExchangeError,
+        request: &HttpRequest,
         response: &HttpResponse,
         attempts: u32,
     ) -> ExchangeResult<()> {
@@ -279,24 +298,45 @@ impl ExchangeClient {
         }
         let delay = params.base_delay_ms.saturating_mul(1 << attempts.min(16));
         let delay = Duration::from_millis(delay.min(params.max_delay_ms));
+        let delay = self.http.in_motion(request, delay);
         if self.deadline.is_some_and(|deadline| Instant::now() + delay >= deadline) {
             return Err(error);
         }
+        debug!(exchange = self.exchange.id(), %error, attempts, wait = ?delay, "asking again");
         tokio::time::sleep(delay).await;
         Ok(())
     }
 
     pub(super) async fn send(&self, request: &HttpRequest) -> ExchangeResult<HttpResponse> {
         let id = self.exchange.id();
-        match self.deadline {
+        let sent = self.own_time();
+        let response = match self.deadline {
             Some(deadline) => self.http.send_until(id, request, self.pace(), deadline).await,
             None => self.http.send(id, request, self.pace()).await,
-        }
+        };
+        self.learn_time(sent, response)
     }
 
     /// Sends a request that is not repeated, whatever comes of it.
     pub(super) async fn send_once(&self, request: &HttpRequest) -> ExchangeResult<HttpResponse> {
-        self.http.send_once(self.exchange.id(), request, self.pace(), self.deadline).await
+        let sent = self.own_time();
+        let sending = self.http.send_once(self.exchange.id(), request, self.pace(), self.deadline);
+        self.learn_time(sent, sending.await)
+    }
+
+    fn own_time(&self) -> Option<Timestamp> {
+        self.server_clock.as_ref().map(|clock| clock.own().now())
+    }
+
+    fn learn_time(
+        &self,
+        sent: Option<Timestamp>,
+        response: ExchangeResult<HttpResponse>,
+    ) -> ExchangeResult<HttpResponse> {
+        if let (Some(clock), Some(sent), Ok(response)) = (&self.server_clock, sent, &response) {
+            clock.observe(sent, response);
+        }
+        response
     }
 
     fn pace(&self) -> Pace {

@@ -2,9 +2,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use forecastle_core::Result;
+use forecastle_core::{Error, Result};
 use reqwest::redirect::Policy;
 use tokio::time::{Instant, sleep, timeout_at};
+use tracing::{Level, debug, enabled, warn};
 
 use super::attempt::{Failure, Prepared, Reply};
 use super::backoff::{Backoff, is_worth_repeating, pauses_the_host};
@@ -53,6 +54,7 @@ use crate::exchange::{ExchangeError, ExchangeResult, HttpRequest, Method};
 #[derive(Debug, Clone)]
 pub struct HttpClient {
     shared: Arc<Shared>,
+    speed: f64,
 }
 
 #[derive(Debug)]
@@ -86,7 +88,30 @@ impl HttpClient {
         };
         let backoff = Backoff::new(&params);
         let gates = Mutex::new(HashMap::new());
-        Ok(Self { shared: Arc::new(Shared { params, direct, usual, backoff, gates }) })
+        let shared = Arc::new(Shared { params, direct, usual, backoff, gates });
+        Ok(Self { shared, speed: 1.0 })
+    }
+
+    /// This client in quick motion: the waits for the pace, before repetitions and for pauses
+    /// that a host asks for are so many times shorter; time limits stay.
+    ///
+    /// For a replay, and therefore only towards this machine's own addresses: others are asked as
+    /// politely as ever.
+    ///
+    /// # Errors
+    /// - [`Error::InvalidParameter`](forecastle_core::Error::InvalidParameter) unless `speed` is at
+    ///   least 1; infinity waits for nothing.
+    pub fn with_speed(self, speed: f64) -> Result<Self> {
+        if speed.is_nan() || speed < 1.0 {
+            return Err(Error::invalid_parameter("speed", ">= 1", speed));
+        }
+        Ok(Self { speed, ..self })
+    }
+
+    /// How long a wait before such a request is, at this client's speed.
+    pub(super) fn in_motion(&self, request: &HttpRequest, wait: Duration) -> Duration {
+        let is_loopback = Prepared::new("", request).is_ok_and(|prepared| prepared.is_loopback());
+        if is_loopback { wait.div_f64(self.speed) } else { wait }
     }
 
     /// The parameters it was made with.
@@ -154,6 +179,7 @@ impl HttpClient {
         repeat: bool,
     ) -> ExchangeResult<HttpResponse> {
         let prepared = Prepared::new(exchange, request)?;
+        let speed = if prepared.is_loopback() { self.speed } else { 1.0 };
         let mut delivery = Delivery {
             shared: &self.shared,
             exchange,
@@ -161,8 +187,10 @@ impl HttpClient {
             may_repeat: repeat && (request.method == Method::Get || pace.repeat_post),
             prepared,
             pace,
+            speed,
             deadline,
             started: Instant::now(),
+            latency: Duration::ZERO,
             waited: Duration::ZERO,
             attempts: 0,
         };
@@ -189,8 +217,10 @@ struct Delivery<'a> {
     may_repeat: bool,
     prepared: Prepared<'a>,
     pace: Pace,
+    speed: f64,
     deadline: Option<Instant>,
     started: Instant,
+    latency: Duration,
     waited: Duration,
     attempts: u32,
 }
@@ -220,7 +250,7 @@ impl Delivery<'_> {
         let queued = Instant::now();
         let longest = self.shared.params.max_retry_after();
         let patience = self.time_left().map_or(longest, |left| left.min(longest));
-        let entering = self.gate.enter(self.pace.min_interval, patience);
+        let entering = self.gate.enter(self.pace.min_interval.div_f64(self.speed), patience);
         let pass = match self.deadline {
             Some(deadline) => timeout_at(deadline, entering)
                 .await
@@ -244,6 +274,8 @@ impl Delivery<'_> {
             Err(Failure { error: self.timed_out(begun.elapsed()), is_worth_repeating: true })
         }));
         drop(pass);
+        self.latency = begun.elapsed();
+        self.log(latest.as_ref());
         Ok(())
     }
 
@@ -254,7 +286,15 @@ impl Delivery<'_> {
             Ok(reply) => {
                 let asked = reply.retry_after.filter(|asked| !asked.is_zero());
                 if pauses_the_host(reply.status) {
-                    self.gate.pause(asked.unwrap_or(delay));
+                    let pause = asked.unwrap_or(delay).div_f64(self.speed);
+                    warn!(
+                        exchange = self.exchange,
+                        host = self.prepared.host(),
+                        status = reply.status,
+                        ?pause,
+                        "the host asks to slow down"
+                    );
+                    self.gate.pause(pause);
                 }
                 let bearable =
                     asked.is_none_or(|asked| asked <= self.shared.params.max_retry_after());
@@ -262,9 +302,34 @@ impl Delivery<'_> {
             }
             Err(failure) => (failure.is_worth_repeating, delay),
         };
+        let wait = wait.div_f64(self.speed);
         let in_time = self.time_left().is_none_or(|left| wait < left);
         let more = self.attempts <= self.shared.params.max_retries;
-        (repeat && self.may_repeat && more && in_time).then_some(wait)
+        let again = repeat && self.may_repeat && more && in_time;
+        if again {
+            debug!(exchange = self.exchange, attempt = self.attempts, ?wait, "repeating");
+        }
+        again.then_some(wait)
+    }
+
+    /// Tells of an attempt, without the address's parameters: some carry a token.
+    fn log(&self, outcome: Option<&Outcome>) {
+        if !enabled!(Level::DEBUG) {
+            return;
+        }
+        let (exchange, attempt) = (self.exchange, self.attempts);
+        let (host, path, took) = (self.prepared.host(), self.prepared.path(), self.latency);
+        match outcome {
+            Some(Ok(reply)) => {
+                let (status, bytes) = (reply.status, reply.body.len());
+                debug!(exchange, host, path, attempt, status, bytes, ?took, "answered");
+            }
+            Some(Err(failure)) => {
+                let error = &failure.error;
+                debug!(exchange, host, path, attempt, %error, ?took, "failed");
+            }
+            None => {}
+        }
     }
 
     fn finish(self, outcome: Outcome) -> ExchangeResult<HttpResponse> {
@@ -276,6 +341,7 @@ impl Delivery<'_> {
             content_type: reply.content_type,
             body: reply.body,
             attempts: self.attempts,
+            latency: self.latency,
             elapsed: self.started.elapsed(),
             waited: self.waited,
         })

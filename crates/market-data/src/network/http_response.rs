@@ -18,6 +18,8 @@ pub struct HttpResponse {
     pub body: Vec<u8>,
     /// How often the request was sent.
     pub attempts: u32,
+    /// How long the last attempt took.
+    pub latency: Duration,
     /// How long all of it took.
     pub elapsed: Duration,
     /// How much of that was waiting on purpose: for the pace, a free connection or a repetition.

@@ -22,6 +22,8 @@ use crate::exchange::{Exchange, HttpRequest, Market};
 /// | `page_cap` | the record's | most rows of one answer, at least 1; `None`: the record's `max_rows` |
 /// | `depth` | true | whether an exchange that keeps only its newest candles does so here |
 /// | `unfinished` | true | whether the candle in progress is served, its values changing |
+/// | `delay_ms` | 0 | how long after an instant candles are served as they were then |
+/// | `revision_ms` | 0 | how long after its close a candle goes on changing |
 /// | `bind` | a free port of 127.0.0.1 | where to listen |
 #[derive(Clone)]
 pub struct ReplayParams {
@@ -43,6 +45,10 @@ pub struct ReplayParams {
     pub depth: bool,
     /// Whether the candle that is open at the clock's time is served.
     pub unfinished: bool,
+    /// How late candles are served, in ms: as they were so long ago.
+    pub delay_ms: u64,
+    /// How long after its close a candle goes on changing, in ms.
+    pub revision_ms: u64,
     /// Where to listen; port 0 takes a free one.
     pub bind: SocketAddr,
 }
@@ -60,6 +66,8 @@ impl ReplayParams {
             page_cap: None,
             depth: true,
             unfinished: true,
+            delay_ms: 0,
+            revision_ms: 0,
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         }
     }
@@ -74,6 +82,8 @@ impl fmt::Debug for ReplayParams {
             .field("page_cap", &self.page_cap)
             .field("depth", &self.depth)
             .field("unfinished", &self.unfinished)
+            .field("delay_ms", &self.delay_ms)
+            .field("revision_ms", &self.revision_ms)
             .field("bind", &self.bind)
             .finish_non_exhaustive()
     }

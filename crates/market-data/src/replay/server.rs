@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use forecastle_core::{Error, Result};
+use forecastle_core::{Error, Result, Timestamp};
 use hyper::body::Incoming;
 use hyper::header::{
-    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue,
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, HeaderValue,
     RETRY_AFTER,
 };
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use jiff::fmt::rfc2822::DateTimePrinter;
 use tokio::sync::oneshot;
 
 use super::body::{ReplayBody, closed, read};
@@ -30,7 +31,8 @@ use crate::exchange::{Exchange, ExchangeResult, Method};
 /// without a line of code.
 ///
 /// What it keeps of a real server: which end of a request counts, the most rows of an answer, how
-/// far back candles reach, the candle in progress, and on request every [`Fault`](super::Faults).
+/// far back candles reach, the candle in progress, the `Date` by its clock, and on request every
+/// [`Fault`](super::Faults), candles that come late and candles that change after their close.
 /// What it does not know: limits of rate, keys, and rows beyond time, prices and volume.
 ///
 /// All exchanges answer below [`base_url`](Self::base_url) as they would below their own hosts;
@@ -217,10 +219,17 @@ fn respond(reply: Reply, service: &Service) -> Response<ReplayBody> {
         }
     };
     header(CONTENT_TYPE, content_type.to_owned());
+    http_date((service.params().clock)()).into_iter().for_each(|date| header(DATE, date));
     if delivery == Delivery::CutOff {
         header(CONTENT_LENGTH, length.max(1).to_string());
     }
     encoding.into_iter().for_each(|encoding| header(CONTENT_ENCODING, encoding.to_owned()));
     retry_after_s.into_iter().for_each(|seconds| header(RETRY_AFTER, seconds.to_string()));
     response
+}
+
+/// A time as HTTP writes it, `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn http_date(time: Timestamp) -> Option<String> {
+    let time = jiff::Timestamp::from_millisecond(time.as_millis()).ok()?;
+    DateTimePrinter::new().timestamp_to_rfc9110_string(&time).ok()
 }

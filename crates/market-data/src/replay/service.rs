@@ -5,6 +5,8 @@ use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use forecastle_core::Timestamp;
+
 use super::fault::{FaultDice, FaultKind};
 use super::page::{Bounds, page};
 use super::params::{BodyEncoding, ReplayParams};
@@ -171,7 +173,13 @@ impl Service {
         let Some(stock) = self.stocks.get(series) else {
             return Vec::new();
         };
-        let (times, in_progress) = stock.existing((self.params.clock)(), self.params.unfinished);
+        let earlier = |time: Timestamp, millis: u64| {
+            let millis = i64::try_from(millis).unwrap_or(i64::MAX);
+            Timestamp::from_millis(time.as_millis().saturating_sub(millis))
+        };
+        let now = earlier((self.params.clock)(), self.params.delay_ms);
+        let (times, in_progress) = stock.existing(now, self.params.unfinished);
+        let final_at = earlier(now, self.params.revision_ms);
         let count = |rows: u32| usize::try_from(rows).unwrap_or(usize::MAX);
         let cap = self.params.page_cap.or(pattern.shape.max_rows);
         let depth = pattern.shape.depth.filter(|_| self.params.depth).map(count);
@@ -206,6 +214,8 @@ impl Service {
         for row in range.filter(|row| Some(*row) != left_out) {
             let candle = if in_progress && row == last {
                 unfinished = 1;
+                stock.in_progress(row, turn)
+            } else if self.params.revision_ms > 0 && !stock.has_closed(row, final_at) {
                 stock.in_progress(row, turn)
             } else {
                 stock.candle(row)

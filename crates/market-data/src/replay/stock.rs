@@ -29,6 +29,13 @@ impl Stock {
         (self.times.get(..kept).unwrap_or_default(), in_progress && unfinished)
     }
 
+    /// Whether a candle has closed at a time.
+    pub(super) fn has_closed(&self, row: usize, at: Timestamp) -> bool {
+        let open = self.times.get(row).copied().map(Timestamp::from_millis);
+        let next = open.and_then(|open| self.candles.timeframe().next_open(open));
+        next.is_some_and(|next| next <= at)
+    }
+
     pub(super) fn candle(&self, row: usize) -> Option<RawCandle> {
         self.candles.view().candle(row).map(RawCandle::from)
     }

@@ -1,0 +1,431 @@
+//! What every live source does, wherever its candles come from: filling what is missing, and
+//! giving what is certain.
+
+use std::ops::Range;
+
+use forecastle_core::{Candle, RawCandle, Timeframe, Timestamp};
+use tokio::sync::mpsc;
+use tracing::{debug, info, trace, warn};
+
+use super::live_report::SharedReport;
+use super::patience::{Patience, Verdict};
+use super::sequencer::{Next, Offer, Sequencer};
+use super::{LiveParams, LiveRequest, ServerClock};
+use crate::exchange::{ExchangeError, ExchangeResult, Market};
+use crate::network::{CandlePage, CandlePages, DownloadRequest, ExchangeClient, FetchReport};
+
+/// What a live source is made of.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// Tells the time by `clock`.
+    pub(super) client: ExchangeClient,
+    pub(super) clock: ServerClock,
+    pub(super) request: LiveRequest,
+    pub(super) sender: mpsc::Sender<ExchangeResult<Candle>>,
+    pub(super) report: SharedReport,
+}
+
+/// Why a live source ends.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// Nobody reads any more.
+    Unread,
+    /// Going on is no use.
+    Failed(ExchangeError),
+}
+
+/// One market's candles on their way to the reader.
+///
+/// The order of work is: [`catch_up`](Self::catch_up) asks for everything that has closed and was
+/// not given, [`offer`](Self::offer) takes a closed candle from elsewhere, and
+/// [`release`](Self::release) gives all that is certain, asking once more about holes.
+#[derive(Debug)]
+pub(super) struct Feed {
+    source: Source,
+    market: Market,
+    patience: Patience,
+    sequencer: Sequencer,
+    /// An open time seen: candles of days and weeks may lie off the grid.
+    anchor: Option<Timestamp>,
+}
+
+/// Up to so many candles are asked for in one request of no more rows than that.
+const FEW: i64 = 8;
+
+impl Feed {
+    /// Finds the market and where to begin, however long that takes.
+    pub(super) async fn open(source: Source) -> Result<Self, Stop> {
+        let mut patience = Patience::default();
+        let market = loop {
+            match source.client.market(&source.request.symbol).await {
+                Ok(market) => break market,
+                Err(error) => source.endure(error, &mut patience).await?,
+            }
+        };
+        let timeframe = source.request.timeframe;
+        let nowhere = Timestamp::from_millis(i64::MIN);
+        let sequencer = Sequencer::new(timeframe, nowhere, nowhere);
+        let mut feed = Self { source, market, patience, sequencer, anchor: None };
+        let (after, history) = (feed.source.request.after, feed.source.request.history);
+        let known = feed.source.clock.skew_ms().is_some();
+        if !known || after.is_none() && history.is_none() {
+            // The newest rows tell what time it is there, and on which grid candles lie.
+            let newest = feed.request().limit(2);
+            feed.newest(DownloadRequest { unfinished: true, ..newest }).await?;
+        }
+        match (after, history) {
+            (Some(after), _) => {
+                let expected = timeframe.next_open(after).unwrap_or(after);
+                feed.sequencer = Sequencer::new(timeframe, next_instant(after), expected);
+            }
+            (None, Some(n)) if n > 0 => feed.begin_with_history(n).await?,
+            _ => feed.begin_now(),
+        }
+        Ok(feed)
+    }
+
+    /// Begins with the candle in progress.
+    fn begin_now(&mut self) {
+        let now = self.source.clock.now();
+        let before = self.timeframe().step(now, -1).unwrap_or(now);
+        let from = next_instant(before);
+        self.sequencer = Sequencer::new(self.timeframe(), from, from);
+    }
+
+    /// Begins with the last `n` closed candles.
+    async fn begin_with_history(&mut self, n: usize) -> Result<(), Stop> {
+        let settled = self.settled();
+        let until = self.first_unsettled(settled);
+        // The latest one may not be final yet.
+        let mut rows = self.newest(self.request().limit(n.saturating_add(1))).await?;
+        rows.retain(|row| self.is_closed(row.open_time, settled));
+        let rows = rows.split_off(rows.len().saturating_sub(n));
+        let Some(first) = rows.first().map(|row| row.open_time) else {
+            self.begin_now();
+            return Ok(());
+        };
+        self.sequencer = Sequencer::new(self.timeframe(), first, first);
+        self.sequencer.settle(until);
+        self.note_backfill(rows.len());
+        for row in rows {
+            self.take(row);
+            self.give().await?;
+        }
+        Ok(())
+    }
+
+    /// The newest rows, oldest first.
+    async fn newest(&mut self, request: DownloadRequest) -> Result<Vec<RawCandle>, Stop> {
+        let mut pages = self.pages(request)?;
+        let mut rows: Vec<RawCandle> = Vec::new();
+        while let Some(page) = self.next_page(&mut pages).await? {
+            rows.extend(page.candles);
+        }
+        rows.sort_by_key(|row| row.open_time);
+        rows.dedup_by_key(|row| row.open_time);
+        self.anchor = rows.last().map(|row| row.open_time).or(self.anchor);
+        Ok(rows)
+    }
+
+    pub(super) fn params(&self) -> &LiveParams {
+        &self.source.request.params
+    }
+
+    pub(super) fn timeframe(&self) -> Timeframe {
+        self.source.request.timeframe
+    }
+
+    pub(super) fn clock(&self) -> &ServerClock {
+        &self.source.clock
+    }
+
+    pub(super) fn report(&self) -> &SharedReport {
+        &self.source.report
+    }
+
+    /// Up to when what has closed is final: the server's time less the margin.
+    pub(super) fn settled(&self) -> Timestamp {
+        let now = self.source.clock.now().as_millis();
+        Timestamp::from_millis(now.saturating_sub(self.params().margin_millis()))
+    }
+
+    /// Whether the candle that opens at `open` has closed by `settled`.
+    pub(super) fn is_closed(&self, open: Timestamp, settled: Timestamp) -> bool {
+        self.timeframe().next_open(open).is_some_and(|close| close <= settled)
+    }
+
+    /// The open time of the candle in progress at `settled`, and when it closes.
+    pub(super) fn in_progress(&self, settled: Timestamp) -> (Timestamp, Timestamp) {
+        let timeframe = self.timeframe();
+        let anchor = self.anchor.or_else(|| timeframe.floor(settled)).unwrap_or(settled);
+        let steps = timeframe.steps_between(anchor, settled).unwrap_or(0);
+        let open = timeframe.step(anchor, steps).unwrap_or(settled);
+        (open, timeframe.next_open(open).unwrap_or(next_instant(settled)))
+    }
+
+    /// Whether every candle that should have closed by `settled` was given.
+    pub(super) fn is_up_to_date(&self, settled: Timestamp) -> bool {
+        let (open, _) = self.in_progress(settled);
+        let latest = self.timeframe().step(open, -1).unwrap_or(open);
+        self.sequencer.from() > latest
+    }
+
+    /// No candle that opens from here on has closed by `settled`.
+    fn first_unsettled(&self, settled: Timestamp) -> Timestamp {
+        next_instant(self.timeframe().step(settled, -1).unwrap_or(settled))
+    }
+
+    /// Asks for every candle that has closed and was not given, and gives what is certain.
+    ///
+    /// One or a few candles cost one request for as many rows; more are fetched as a download is,
+    /// page by page.
+    pub(super) async fn catch_up(&mut self) -> Result<(), Stop> {
+        loop {
+            let from = self.sequencer.from();
+            let settled = self.settled();
+            let until = self.first_unsettled(settled);
+            if from >= until {
+                return Ok(());
+            }
+            self.source.report.lock().polls += 1;
+            let behind = self.timeframe().steps_between(from, until).unwrap_or(1).max(1);
+            let few = behind <= FEW;
+            if behind > 2 || few && self.lags(settled) {
+                self.note_backfill(usize::try_from(behind).unwrap_or(usize::MAX));
+            }
+            let complete = if few {
+                // One row more than have closed: the one in progress tells the grid.
+                let rows = usize::try_from(behind).unwrap_or(1).saturating_add(1);
+                let request = self.request().since(from).limit(rows);
+                let request = DownloadRequest { unfinished: true, check_gaps: false, ..request };
+                self.fetch(request, until, false).await?
+            } else {
+                let request = self.request().since(from).until(until);
+                self.fetch(DownloadRequest { read_ahead: true, ..request }, until, true).await?
+            };
+            self.release().await?;
+            // What brings nothing new is asked for again later, not at once.
+            if complete || self.sequencer.from() == from {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether more than the latest closed candle is yet to be given.
+    fn lags(&self, settled: Timestamp) -> bool {
+        let (open, _) = self.in_progress(settled);
+        let before_latest = self.timeframe().step(open, -2);
+        before_latest.is_some_and(|open| self.sequencer.from() <= open)
+    }
+
+    /// Takes the closed candles of a walk; whether it told all up to `until`.
+    ///
+    /// With `thorough` the walk asks about holes itself, so that none is left to ask about.
+    async fn fetch(
+        &mut self,
+        request: DownloadRequest,
+        until: Timestamp,
+        thorough: bool,
+    ) -> Result<bool, Stop> {
+        let mut pages = self.pages(request)?;
+        if !thorough {
+            pages.go_window_by_window();
+        }
+        loop {
+            // By this time a candle must have closed: what comes later may be half of it.
+            let asked = self.source.clock.own().now();
+            let Some(page) = self.next_page(&mut pages).await? else { return Ok(thorough) };
+            let margin = self.params().margin_millis();
+            let settled = self.source.clock.at(asked).as_millis().saturating_sub(margin);
+            let settled = Timestamp::from_millis(settled);
+            let told = page.covered.end;
+            self.take_page(page, settled, thorough).await?;
+            if told >= until {
+                return Ok(true);
+            }
+        }
+    }
+
+    async fn take_page(
+        &mut self,
+        page: CandlePage,
+        settled: Timestamp,
+        thorough: bool,
+    ) -> Result<(), Stop> {
+        if thorough {
+            self.sequencer.settle(page.covered.end.min(self.first_unsettled(settled)));
+        }
+        for row in page.candles {
+            self.anchor = self.anchor.max(Some(row.open_time));
+            if self.is_closed(row.open_time, settled) {
+                self.take(row);
+                if thorough {
+                    self.give().await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a closed candle as it came, the volume in base currency.
+    fn take(&mut self, mut row: RawCandle) {
+        let repaired = row.volume.is_nan() || row.volume < 0.0;
+        if repaired {
+            row.volume = 0.0;
+        }
+        match Candle::try_from(row) {
+            Ok(candle) => {
+                if self.offer(candle) == Offer::Taken && repaired {
+                    self.source.report.lock().volume_repaired += 1;
+                }
+            }
+            Err(error) => {
+                debug!(%error, "a row is no candle");
+                self.source.report.lock().invalid += 1;
+            }
+        }
+    }
+
+    /// Takes a closed candle.
+    pub(super) fn offer(&mut self, candle: Candle) -> Offer {
+        let offer = self.sequencer.offer(candle);
+        let mut report = self.source.report.lock();
+        match offer {
+            Offer::Duplicate => report.duplicates += 1,
+            Offer::OutOfOrder => report.out_of_order += 1,
+            Offer::Taken | Offer::Unwanted | Offer::Full => {}
+        }
+        offer
+    }
+
+    /// Gives all that is certain, asking once more about every hole before what waits.
+    pub(super) async fn release(&mut self) -> Result<(), Stop> {
+        loop {
+            self.give().await?;
+            let Some(hole) = self.sequencer.hole() else { return Ok(()) };
+            self.ask_again(hole).await?;
+        }
+    }
+
+    async fn ask_again(&mut self, hole: Range<Timestamp>) -> Result<(), Stop> {
+        let steps = self.timeframe().steps_between(hole.start, hole.end).unwrap_or(1).max(1);
+        let few = steps <= FEW;
+        debug!(from = %hole.start, to = %hole.end, "asking again about candles that are missing");
+        let mut request = self.request().since(hole.start).until(hole.end);
+        request.check_gaps = false;
+        request.limit = if few { usize::try_from(steps + 1).ok() } else { None };
+        let mut pages = self.pages(request)?;
+        if few {
+            pages.go_window_by_window();
+        }
+        // Later ones have closed, so these have.
+        while let Some(page) = self.next_page(&mut pages).await? {
+            if !few {
+                self.sequencer.settle(page.covered.end.min(hole.end));
+            }
+            for row in page.candles {
+                self.take(row);
+            }
+            if !few {
+                self.give().await?;
+            }
+        }
+        self.sequencer.settle(hole.end);
+        Ok(())
+    }
+
+    /// Gives what is certain already.
+    async fn give(&mut self) -> Result<(), Stop> {
+        while let Some(Next { candle, missing }) = self.sequencer.pop() {
+            let open = candle.open_time();
+            let close = self.timeframe().next_open(open).unwrap_or(open);
+            if missing > 0 {
+                info!(before = %open, missing, "the exchange has no such candles");
+            }
+            self.source.sender.send(Ok(candle)).await.map_err(|_| Stop::Unread)?;
+            let now = self.source.clock.now();
+            let delay_ms = now.millis_since(close);
+            trace!(%open, delay_ms, "a candle");
+            let overtaken = self.is_closed(close, now);
+            let mut report = self.source.report.lock();
+            report.candles += 1;
+            report.last_candle = Some(open);
+            report.delay_ms = delay_ms;
+            report.backfilled += u64::from(overtaken);
+            report.missing += missing;
+            report.gaps += u64::from(missing > 0);
+        }
+        Ok(())
+    }
+
+    /// Asks for a page until it comes.
+    async fn next_page(&mut self, pages: &mut CandlePages) -> Result<Option<CandlePage>, Stop> {
+        loop {
+            let outcome = pages.next_page().await;
+            self.count(&pages.take_report());
+            match outcome {
+                Ok(page) => {
+                    if let Some(since) = self.patience.succeed() {
+                        let lasted = self.source.clock.now().millis_since(since);
+                        info!(lasted_ms = lasted, "the exchange answers again");
+                    }
+                    return Ok(page);
+                }
+                Err(error) => self.source.endure(error, &mut self.patience).await?,
+            }
+        }
+    }
+
+    fn count(&self, fetched: &FetchReport) {
+        let mut report = self.source.report.lock();
+        report.requests += fetched.requests;
+        report.bytes += fetched.bytes;
+        report.duplicates += u64::try_from(fetched.duplicates).unwrap_or(0);
+        report.clock_skew_ms = self.source.clock.skew_ms();
+    }
+
+    fn note_backfill(&self, candles: usize) {
+        info!(candles, "filling in what has closed meanwhile");
+        self.source.report.lock().backfills += 1;
+    }
+
+    fn request(&self) -> DownloadRequest {
+        let request = DownloadRequest::new(&self.source.request.symbol, self.timeframe());
+        DownloadRequest { read_ahead: false, ..request }
+    }
+
+    fn pages(&self, request: DownloadRequest) -> Result<CandlePages, Stop> {
+        let (client, market) = (self.source.client.clone(), self.market.clone());
+        CandlePages::new(client, market, request).map_err(Stop::Failed)
+    }
+}
+
+impl Source {
+    /// Waits a failure out, or ends.
+    async fn endure(&self, error: ExchangeError, patience: &mut Patience) -> Result<(), Stop> {
+        let verdict = patience.judge(&error, &self.request.params, self.clock.now());
+        {
+            let mut report = self.report.lock();
+            report.errors += 1;
+            *report.errors_by_kind.entry(error.kind()).or_default() += 1;
+            report.last_error = Some(error.to_string());
+        }
+        match verdict {
+            Verdict::End => Err(Stop::Failed(error)),
+            Verdict::Wait(wait) => {
+                let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                if patience.failures() == 1 {
+                    warn!(%error, wait_ms, "no candles for now");
+                } else {
+                    debug!(%error, wait_ms, failures = patience.failures(), "still no candles");
+                }
+                self.clock.sleep(wait).await;
+                Ok(())
+            }
+        }
+    }
+}
+
+fn next_instant(time: Timestamp) -> Timestamp {
+    Timestamp::from_millis(time.as_millis().saturating_add(1))
+}
