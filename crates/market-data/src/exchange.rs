@@ -5,7 +5,7 @@ mod answer_shape;
 mod channel;
 mod channel_message;
 mod channel_record;
-#[cfg(feature = "replay")]
+#[cfg(all(feature = "replay", feature = "websocket"))]
 mod channel_shape;
 mod definition;
 mod error;
@@ -32,8 +32,8 @@ mod status_error;
 pub(crate) use answer_shape::{AnswerShape, AnswerTime, Field, RowLayout, RowShape};
 pub use channel::CandleChannel;
 pub use channel_message::{ChannelCandle, ChannelMessage, KeepAlive};
-#[cfg(feature = "replay")]
-pub(crate) use channel_shape::ChannelShape;
+#[cfg(all(feature = "replay", feature = "websocket"))]
+pub(crate) use channel_shape::{ChannelShape, Payload};
 pub use definition::{CandleTerms, Exchange};
 pub use error::{ExchangeError, ExchangeResult};
 pub use http_request::{HttpRequest, Method};

@@ -84,7 +84,7 @@ pub use loaded::{ColumnLayout, FileFormat, LoadInfo, LoadedCandles, Provenance, 
 pub use network::{
     CandlePage, CandlePages, Download, DownloadRequest, ExchangeClient, FetchReport, HttpClient,
     HttpClientParams, HttpResponse, LiveCandles, LiveClock, LiveParams, LiveReport, LiveRequest,
-    Pace, SweepOutcome, SweepParams, SweepRow, sweep, system_clock,
+    Pace, SweepOutcome, SweepParams, SweepRow, Transport, sweep, system_clock,
 };
 #[cfg(feature = "parquet")]
 pub use parquet_read::{read_parquet, read_parquet_bytes};
@@ -95,7 +95,8 @@ pub use read_options::ReadOptions;
 #[cfg(feature = "replay")]
 pub use replay::{
     BodyEncoding, FaultKind, Faults, NumberStyle, ReplayParams, ReplaySeries, ReplayServer,
-    ReplayStatistics, RowOrder, WireStyle, sample_market_answers, sample_markets,
+    ReplayStatistics, ReplayStreams, RowOrder, StreamFaultKind, WireStyle, sample_market_answers,
+    sample_markets,
 };
 pub use series_source::{FileSource, SeriesSource};
 pub use simulator::{SIMULATED_LABEL, SimulatedCandles, Simulator, SimulatorParams, is_simulated};

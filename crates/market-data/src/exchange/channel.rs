@@ -225,10 +225,10 @@ impl CandleChannel {
             return Err(self.wrong("bootstrap", "missing"));
         };
         let mut address = text(&bootstrap.endpoint)?.to_owned();
-        let is_secure = address.starts_with("wss://");
         // A server of one's own that is asked without TLS may name an address without it.
         let own = self.exchange.base_url.as_deref().is_some_and(|url| url.starts_with("http://"));
-        if !is_secure && !(own && address.starts_with("ws://")) {
+        let is_safe = address.starts_with("wss://") || own && address.starts_with("ws://");
+        if !is_safe {
             let start: String = address.chars().take(40).collect();
             return Err(malformed(format!("wss:// expected, got {start:?}")));
         }

@@ -86,7 +86,7 @@ fn skipped(rest: &mut &[u8], length: usize) -> Result<Json, String> {
 }
 
 /// Writes a message: numbers as int64, everything else as texts.
-#[cfg(feature = "replay")]
+#[cfg(all(feature = "replay", feature = "websocket"))]
 pub(super) fn encode(json: &Json, fields: &ProtobufMessage) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (name, field) in fields {
@@ -110,7 +110,7 @@ pub(super) fn encode(json: &Json, fields: &ProtobufMessage) -> Vec<u8> {
     bytes
 }
 
-#[cfg(feature = "replay")]
+#[cfg(all(feature = "replay", feature = "websocket"))]
 fn push_varint(mut value: u64, bytes: &mut Vec<u8>) {
     while value >= 0x80 {
         bytes.push(u8::try_from(value & 0x7F).unwrap_or_default() | 0x80);
@@ -168,7 +168,7 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "replay")]
+    #[cfg(all(feature = "replay", feature = "websocket"))]
     #[test]
     fn what_is_written_is_read_back() {
         let json =

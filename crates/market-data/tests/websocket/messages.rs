@@ -8,6 +8,9 @@ use forecastle_core::{RawCandle, Timestamp};
 use forecastle_market_data::{ChannelMessage, Exchange, ExchangeError, ExchangeResult, Market};
 use serde::Deserialize;
 
+/// Open time, open, high, low, close, volume; whether it has closed.
+type Told = (i64, f64, f64, f64, f64, f64, Option<bool>);
+
 /// One message and what it says.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,9 +27,8 @@ pub(crate) struct Sample {
     pub(crate) text: Option<String>,
     #[serde(default)]
     pub(crate) hex: Option<String>,
-    /// Open time, open, high, low, close, volume; whether it has closed.
     #[serde(default)]
-    pub(crate) candles: Vec<(i64, f64, f64, f64, f64, f64, Option<bool>)>,
+    pub(crate) candles: Vec<Told>,
     #[serde(default)]
     pub(crate) says: Option<String>,
 }

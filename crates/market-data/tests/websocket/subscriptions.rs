@@ -19,11 +19,14 @@ fn channel(exchange: &str, market: &Market, timeframe: &str) -> CandleChannel {
 
 const NOW: Timestamp = Timestamp::from_millis(1_704_067_230_000);
 
+/// Exchange; the market's id, symbol and what its list says besides; timeframe; address; messages.
+type Case = (&'static str, Named, &'static str, &'static str, Json);
+type Named = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
 #[test]
 fn subscriptions_and_addresses_are_the_documented_ones() {
-    let none: &[(&str, &str)] = &[];
-    // Exchange, market, timeframe, address, messages: as in the documentation named in docs/exchanges.md.
-    let cases: [(&str, (&str, &str, &[(&str, &str)]), &str, &str, Json); 20] = [
+    let none: &'static [(&'static str, &'static str)] = &[];
+    let cases: [Case; 20] = [
         (
             "binance",
             ("BTCUSDT", "BTC/USDT", none),
@@ -189,7 +192,7 @@ fn subscriptions_and_addresses_are_the_documented_ones() {
     }
 }
 
-/// The answer in CCXT Pro 4.5.90, pro/kucoin.py, negotiate_helper, with the public endpoint.
+/// The answer in CCXT Pro 4.5.90, pro/kucoin.py, `negotiate_helper`, with the public endpoint.
 const KUCOIN: &str = r#"{"code": "200000", "data": {
     "instanceServers": [{"pingInterval": 50000, "endpoint": "wss://push-private.kucoin.com/endpoint",
         "protocol": "websocket", "encrypt": true, "pingTimeout": 10000}],
