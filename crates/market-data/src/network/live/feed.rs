@@ -49,10 +49,21 @@ pub(super) struct Feed {
     sequencer: Sequencer,
     /// An open time seen: candles of days and weeks may lie off the grid.
     anchor: Option<Timestamp>,
+    /// Up to here the exchange was asked, and gave what it had then.
+    asked: Timestamp,
+    /// Whether the exchange gives candles in progress.
+    gives_unfinished: bool,
+    /// Newest rows that stayed as they were, as far as it was not seen to.
+    stayed: u32,
+    /// The newest row of an answer, closed by the clock, and when it was asked for.
+    unconfirmed: Option<(RawCandle, Timestamp)>,
 }
 
 /// Up to so many candles are asked for in one request of no more rows than that.
-const FEW: i64 = 8;
+const FEW: i64 = 64;
+/// In a market without trades so many candles are asked for again each time. What came later still
+/// is found as a hole before the next.
+const LOOK_BACK: i64 = 8;
 
 impl Feed {
     /// Finds the market and where to begin, however long that takes.
@@ -67,13 +78,21 @@ impl Feed {
         let timeframe = source.request.timeframe;
         let nowhere = Timestamp::from_millis(i64::MIN);
         let sequencer = Sequencer::new(timeframe, nowhere, nowhere);
-        let mut feed = Self { source, market, patience, sequencer, anchor: None };
+        let mut feed = Self {
+            source,
+            market,
+            patience,
+            sequencer,
+            anchor: None,
+            asked: nowhere,
+            gives_unfinished: false,
+            stayed: 0,
+            unconfirmed: None,
+        };
         let (after, history) = (feed.source.request.after, feed.source.request.history);
         let known = feed.source.clock.skew_ms().is_some();
         if !known || after.is_none() && history.is_none() {
-            // The newest rows tell what time it is there, and on which grid candles lie.
-            let newest = feed.request().limit(2);
-            feed.newest(DownloadRequest { unfinished: true, ..newest }).await?;
+            feed.ask_time().await?;
         }
         match (after, history) {
             (Some(after), _) => {
@@ -86,6 +105,12 @@ impl Feed {
         Ok(feed)
     }
 
+    /// Asks for the newest rows: their answer tells what time it is there, they on which grid
+    /// candles lie.
+    pub(super) async fn ask_time(&mut self) -> Result<(), Stop> {
+        self.newest(2).await.map(drop)
+    }
+
     /// Begins with the candle in progress.
     fn begin_now(&mut self) {
         let now = self.source.clock.now();
@@ -94,12 +119,12 @@ impl Feed {
         self.sequencer = Sequencer::new(self.timeframe(), from, from);
     }
 
-    /// Begins with the last `n` closed candles.
+    /// Begins with the last `n` candles that are certain. The newest row is none: it comes by the
+    /// first poll.
     async fn begin_with_history(&mut self, n: usize) -> Result<(), Stop> {
         let settled = self.settled();
-        let until = self.first_unsettled(settled);
-        // The latest one may not be final yet.
-        let mut rows = self.newest(self.request().limit(n.saturating_add(1))).await?;
+        let mut rows = self.newest(n.saturating_add(2)).await?;
+        rows.pop();
         rows.retain(|row| self.is_closed(row.open_time, settled));
         let rows = rows.split_off(rows.len().saturating_sub(n));
         let Some(first) = rows.first().map(|row| row.open_time) else {
@@ -107,7 +132,8 @@ impl Feed {
             return Ok(());
         };
         self.sequencer = Sequencer::new(self.timeframe(), first, first);
-        self.sequencer.settle(until);
+        let last = rows.last().map_or(first, |row| row.open_time);
+        self.sequencer.settle(next_instant(last));
         self.note_backfill(rows.len());
         for row in rows {
             self.take(row);
@@ -116,8 +142,9 @@ impl Feed {
         Ok(())
     }
 
-    /// The newest rows, oldest first.
-    async fn newest(&mut self, request: DownloadRequest) -> Result<Vec<RawCandle>, Stop> {
+    /// The newest rows, oldest first, the one in progress among them.
+    async fn newest(&mut self, n: usize) -> Result<Vec<RawCandle>, Stop> {
+        let request = DownloadRequest { unfinished: true, ..self.request().limit(n) };
         let mut pages = self.pages(request)?;
         let mut rows: Vec<RawCandle> = Vec::new();
         while let Some(page) = self.next_page(&mut pages).await? {
@@ -125,8 +152,16 @@ impl Feed {
         }
         rows.sort_by_key(|row| row.open_time);
         rows.dedup_by_key(|row| row.open_time);
-        self.anchor = rows.last().map(|row| row.open_time).or(self.anchor);
+        if let Some(last) = rows.last() {
+            self.see(last.open_time, self.source.clock.now());
+        }
         Ok(rows)
+    }
+
+    /// Notes on which grid candles lie, and whether some in progress are given.
+    fn see(&mut self, open: Timestamp, now: Timestamp) {
+        self.anchor = self.anchor.max(Some(open));
+        self.gives_unfinished |= !self.is_closed(open, now);
     }
 
     pub(super) fn params(&self) -> &LiveParams {
@@ -194,8 +229,7 @@ impl Feed {
 
     /// Up to when what has closed is final: the server's time less the margin.
     pub(super) fn settled(&self) -> Timestamp {
-        let now = self.source.clock.now().as_millis();
-        Timestamp::from_millis(now.saturating_sub(self.params().margin_millis()))
+        self.less_margin(self.source.clock.now())
     }
 
     /// Whether the candle that opens at `open` has closed by `settled`.
@@ -224,47 +258,62 @@ impl Feed {
         next_instant(self.timeframe().step(settled, -1).unwrap_or(settled))
     }
 
-    /// Asks for every candle that has closed and was not given, and gives what is certain.
+    /// Asks for every candle that has closed and was not given, and gives what is certain. False
+    /// when by the clock none has closed, so that nothing was asked.
     ///
     /// One or a few candles cost one request for as many rows; more are fetched as a download is,
     /// page by page.
-    pub(super) async fn catch_up(&mut self) -> Result<(), Stop> {
+    pub(super) async fn catch_up(&mut self) -> Result<bool, Stop> {
+        let (mut noted, mut asked) = (false, false);
         loop {
+            let timeframe = self.timeframe();
             let from = self.sequencer.from();
-            let settled = self.settled();
-            let until = self.first_unsettled(settled);
+            let until = self.first_unsettled(self.settled());
             if from >= until {
-                return Ok(());
+                return Ok(asked);
             }
+            asked = true;
             self.source.report.lock().polls += 1;
-            let behind = self.timeframe().steps_between(from, until).unwrap_or(1).max(1);
-            let few = behind <= FEW;
-            if behind > 2 || few && self.lags(settled) {
+            let looking_back = timeframe.step(self.asked, -LOOK_BACK).unwrap_or(from);
+            let from = from.max(looking_back);
+            let behind = timeframe.steps_between(from, until).unwrap_or(1).max(1);
+            if !noted && timeframe.steps_between(from.max(self.asked), until).unwrap_or(0) > 1 {
+                noted = true;
                 self.note_backfill(usize::try_from(behind).unwrap_or(usize::MAX));
             }
-            let complete = if few {
-                // One row more than have closed: the one in progress tells the grid.
+            let before = self.sequencer.from();
+            let complete = if behind <= FEW {
+                // One row more than have closed: the one in progress tells the grid, and that the
+                // one before it is final.
                 let rows = usize::try_from(behind).unwrap_or(1).saturating_add(1);
                 let request = self.request().since(from).limit(rows);
                 let request = DownloadRequest { unfinished: true, check_gaps: false, ..request };
                 self.fetch(request, until, false).await?
             } else {
+                // The latest ones are asked for alone afterwards.
+                let until = timeframe.step(until, -2).unwrap_or(until);
                 let request = self.request().since(from).until(until);
-                self.fetch(DownloadRequest { read_ahead: true, ..request }, until, true).await?
+                let request = DownloadRequest { read_ahead: true, ..request };
+                self.fetch(request, until, true).await?;
+                self.release().await?;
+                self.note_asked(until);
+                continue;
             };
             self.release().await?;
+            if complete {
+                self.note_asked(until);
+            }
             // What brings nothing new is asked for again later, not at once.
-            if complete || self.sequencer.from() == from {
-                return Ok(());
+            if complete || self.sequencer.from() == before {
+                return Ok(true);
             }
         }
     }
 
-    /// Whether more than the latest closed candle is yet to be given.
-    fn lags(&self, settled: Timestamp) -> bool {
-        let (open, _) = self.in_progress(settled);
-        let before_latest = self.timeframe().step(open, -2);
-        before_latest.is_some_and(|open| self.sequencer.from() <= open)
+    /// Notes that everything that opens before `until` was asked for, as far as it can have closed
+    /// by what is known of the time now.
+    fn note_asked(&mut self, until: Timestamp) {
+        self.asked = self.asked.max(until.min(self.first_unsettled(self.settled())));
     }
 
     /// Takes the closed candles of a walk; whether it told all up to `until`.
@@ -284,36 +333,83 @@ impl Feed {
             // By this time a candle must have closed: what comes later may be half of it.
             let asked = self.source.clock.own().now();
             let Some(page) = self.next_page(&mut pages).await? else { return Ok(thorough) };
-            let margin = self.params().margin_millis();
-            let settled = self.source.clock.at(asked).as_millis().saturating_sub(margin);
-            let settled = Timestamp::from_millis(settled);
+            let asked = self.source.clock.at(asked);
             let told = page.covered.end;
-            self.take_page(page, settled, thorough).await?;
+            if thorough {
+                self.take_settled(page, asked).await?;
+            } else {
+                self.take_newest(&page.candles, asked);
+            }
             if told >= until {
                 return Ok(true);
             }
         }
     }
 
-    async fn take_page(
-        &mut self,
-        page: CandlePage,
-        settled: Timestamp,
-        thorough: bool,
-    ) -> Result<(), Stop> {
-        if thorough {
-            self.sequencer.settle(page.covered.end.min(self.first_unsettled(settled)));
-        }
+    /// Takes a page that was asked about its holes and has later rows behind it.
+    async fn take_settled(&mut self, page: CandlePage, asked: Timestamp) -> Result<(), Stop> {
+        let settled = self.less_margin(asked);
+        self.sequencer.settle(page.covered.end.min(self.first_unsettled(settled)));
         for row in page.candles {
-            self.anchor = self.anchor.max(Some(row.open_time));
+            self.see(row.open_time, asked);
             if self.is_closed(row.open_time, settled) {
                 self.take(row);
-                if thorough {
-                    self.give().await?;
-                }
+                self.give().await?;
             }
         }
         Ok(())
+    }
+
+    /// Takes the closed rows of an answer that reaches to the newest.
+    ///
+    /// The newest row may be a candle in progress though it should have closed: of an answer that
+    /// is old, or of a feed that lags. It is taken once a later row is there, or when asking again
+    /// after a while brings the same; at once only from an exchange that gives none in progress.
+    fn take_newest(&mut self, rows: &[RawCandle], asked: Timestamp) {
+        let settled = self.less_margin(asked);
+        for (place, row) in rows.iter().enumerate() {
+            self.see(row.open_time, asked);
+            if !self.is_closed(row.open_time, settled) {
+                continue;
+            }
+            let newest = place + 1 == rows.len();
+            if !newest || self.gives_closed_only() || self.is_confirmed(row, asked) {
+                self.take(*row);
+            }
+        }
+    }
+
+    fn gives_closed_only(&self) -> bool {
+        const ENOUGH: u32 = 3;
+        !self.gives_unfinished && self.stayed >= ENOUGH
+    }
+
+    /// Whether the newest row is as it was some time ago; it is kept for the next time.
+    fn is_confirmed(&mut self, row: &RawCandle, asked: Timestamp) -> bool {
+        let same = |held: &RawCandle| {
+            let numbers = |row: &RawCandle| {
+                [row.open, row.high, row.low, row.close, row.volume].map(f64::to_bits)
+            };
+            held.open_time == row.open_time && numbers(held) == numbers(row)
+        };
+        let retry = i64::try_from(self.params().retry_ms).unwrap_or(i64::MAX);
+        match &self.unconfirmed {
+            Some((held, since)) if same(held) => {
+                let stays = asked.millis_since(*since).is_some_and(|waited| waited >= retry);
+                self.stayed += u32::from(stays);
+                return stays;
+            }
+            // One that changes is in progress.
+            Some((held, _)) => self.gives_unfinished |= held.open_time == row.open_time,
+            None => {}
+        }
+        self.unconfirmed = Some((*row, asked));
+        false
+    }
+
+    fn less_margin(&self, time: Timestamp) -> Timestamp {
+        let margin = self.params().margin_millis();
+        Timestamp::from_millis(time.as_millis().saturating_sub(margin))
     }
 
     /// Takes a closed candle as it came, the volume in base currency.

@@ -55,21 +55,29 @@ impl LiveClock {
         Self { time: Time::Running { clock, speed: 1.0 }, shift_ms: 0 }
     }
 
+    /// A clock that runs `speed` times as fast as real time, whatever time it shows.
+    ///
+    /// # Errors
+    /// - [`Error::InvalidParameter`] unless `speed` is from 1 to 1,000,000.
+    pub fn with_speed(clock: Clock, speed: f64) -> Result<Self> {
+        if !(1.0..=1e6).contains(&speed) {
+            return Err(Error::invalid_parameter("speed", "between 1 and 1000000", speed));
+        }
+        Ok(Self { time: Time::Running { clock, speed }, shift_ms: 0 })
+    }
+
     /// A clock that shows `start` now and runs `speed` times as fast as real time.
     ///
     /// # Errors
     /// - [`Error::InvalidParameter`] unless `speed` is from 1 to 1,000,000.
     pub fn accelerated(start: Timestamp, speed: f64) -> Result<Self> {
-        if !(1.0..=1e6).contains(&speed) {
-            return Err(Error::invalid_parameter("speed", "between 1 and 1000000", speed));
-        }
         let begun = std::time::Instant::now();
         let clock = move || {
             // A cast keeps within the range.
             let passed = (begun.elapsed().as_secs_f64() * 1e3 * speed) as i64;
             Timestamp::from_millis(start.as_millis().saturating_add(passed))
         };
-        Ok(Self { time: Time::Running { clock: Arc::new(clock), speed }, shift_ms: 0 })
+        Self::with_speed(Arc::new(clock), speed)
     }
 
     /// A clock that stands at `start` and moves only when somebody waits: at once to the end of

@@ -11,7 +11,7 @@ use super::Transport;
 /// |---|---|---|---|
 /// | `transport` | polling | where new candles come from | with `websocket` only if built so |
 /// | `margin_ms` | 2,000 | how long after its close a candle is asked for and taken for final | 0 to 600,000 |
-/// | `retry_ms` | 1,000 | wait before a candle that is not there yet is asked for again; doubles | 10 to 600,000 |
+/// | `retry_ms` | 1,000 | wait before a candle that is not there yet, or not certain, is asked for again; doubles | 10 to 600,000 |
 /// | `backoff_ms` | 1,000 | wait after a failure; doubles from one to the next | 10 to `max_backoff_ms` |
 /// | `max_backoff_ms` | 60,000 | longest such wait, unless the exchange asks for more | ≤ 3,600,000 |
 /// | `idle_timeout_ms` | 60,000 | a stream that says nothing for so long is connected anew | 100 to 3,600,000 |

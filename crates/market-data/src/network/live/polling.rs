@@ -14,12 +14,17 @@ use super::feed::{Feed, Source, Stop};
 /// trades costs a few requests a candle, however long a candle lasts.
 pub(super) async fn poll(source: Source) -> Result<Infallible, Stop> {
     let mut feed = Feed::open(source).await?;
+    feed.catch_up().await?;
     let mut early = 0;
     loop {
-        feed.catch_up().await?;
         let wake = next_poll(&feed, &mut early);
         trace!(%wake, early, "waiting");
         feed.clock().sleep_until(wake).await;
+        if !feed.catch_up().await? {
+            // Our clock was set back: without an answer it would stay wrong.
+            feed.ask_time().await?;
+            feed.catch_up().await?;
+        }
     }
 }
 

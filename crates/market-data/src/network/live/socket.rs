@@ -159,10 +159,14 @@ mod tests {
         tokio::spawn(async move {
             let acceptor = TlsAcceptor::from(Arc::new(server));
             while let Ok((stream, _)) = listener.accept().await {
-                let Ok(stream) = acceptor.accept(stream).await else { continue };
-                let Ok(mut socket) = accept_async(stream).await else { continue };
-                let _ = socket.send(Message::text("hello")).await;
-                while let Some(Ok(_)) = socket.next().await {}
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let stream = acceptor.accept(stream).await.ok()?;
+                    let mut socket = accept_async(stream).await.ok()?;
+                    socket.send(Message::text("hello")).await.ok()?;
+                    while let Some(Ok(_)) = socket.next().await {}
+                    Some(())
+                });
             }
         });
         let mut roots = RootCertStore::empty();

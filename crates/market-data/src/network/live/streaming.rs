@@ -35,28 +35,40 @@ async fn follow(feed: &mut Feed, inbox: &Inbox) -> Result<Infallible, Stop> {
     let mut compared = None;
     feed.catch_up().await?;
     let mut poll = next_poll(feed, &mut early);
+    let mut given = feed.from();
     loop {
         let ended = inbox.succeeded(feed.from()).filter(|c| compared != Some(c.open_time()));
-        let comparison = ended.and_then(|candle| feed.close_of(candle.open_time()));
-        let wake = comparison.map_or(poll, |close| close.min(poll));
+        let ended = ended.and_then(|candle| Some((candle, feed.close_of(candle.open_time())?)));
+        let wake = ended.map_or(poll, |(_, close)| close.min(poll));
         trace!(%wake, "listening");
-        select(pin!(inbox.changed()), pin!(feed.clock().sleep_until(wake))).await;
+        let slept = matches!(
+            select(pin!(inbox.changed()), pin!(feed.clock().sleep_until(wake))).await,
+            Either::Right(_)
+        );
+        // A wait that is over is over, though our clock was set back.
+        let woken = slept.then_some(wake);
         let news = inbox.take();
         let connected = news.connected;
         take(feed, news).await?;
         let now = feed.clock().now();
-        if let (Some(candle), Some(close)) = (ended, comparison)
-            && close <= now
+        let is_due = |time: Timestamp| now >= time || woken == Some(time);
+        if let Some((candle, close)) = ended
+            && is_due(close)
             && candle.open_time() >= feed.from()
         {
             compared = Some(candle.open_time());
             compare(feed, inbox, candle).await?;
         }
-        if connected || now >= poll {
-            feed.catch_up().await?;
-        }
-        if now >= poll {
+        if is_due(poll) {
+            if !feed.catch_up().await? && feed.from() == given {
+                // Nothing has closed by our clock, and the stream gave nothing: has it been set?
+                feed.ask_time().await?;
+                feed.catch_up().await?;
+            }
+            given = feed.from();
             poll = next_poll(feed, &mut early);
+        } else if connected {
+            feed.catch_up().await?;
         }
     }
 }
