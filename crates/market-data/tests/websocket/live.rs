@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use forecastle_market_data::{Faults, MarketKind, ReplayStreams, StreamFaultKind};
+use forecastle_market_data::{Faults, LiveClock, MarketKind, ReplayStreams, StreamFaultKind};
 
-use super::bench::{Bench, Setting, take};
+use super::bench::{Bench, Setting, http, take};
 
 /// The ten exchanges, and how each counts the volume of what is tried here.
 const MARKETS: [(&str, MarketKind, bool); 14] = [
@@ -102,5 +102,59 @@ async fn two_hundred_candles_come_whole_through_every_fault_of_streams_and_answe
     }
     for kind in StreamFaultKind::ALL {
         assert!(met.get(&kind).is_some_and(|count| *count > 0), "{kind}: {met:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_minutes_wrong_does_no_harm() {
+    const N: usize = 20;
+    for (exchange, wrong_ms) in
+        [("okx", 90_000), ("okx", -90_000), ("bitget", 90_000), ("bitget", -90_000)]
+    {
+        let bench = Setting::new(exchange, MarketKind::Spot).start();
+        let clock = bench.clock.clone().shifted(wrong_ms);
+        let mut candles = bench.client(http()).live(bench.request(), clock).unwrap();
+        let taken = take(&mut candles, N).await;
+        let view = bench.series.view();
+        let opens = view.open_time();
+        let first = opens.iter().position(|open| *open == taken[0].open_time()).unwrap();
+        for (at, candle) in taken.iter().enumerate() {
+            assert_eq!(Some(*candle), view.candle(first + at), "{exchange} {wrong_ms} {at}");
+        }
+        let report = candles.report();
+        assert_eq!((report.missing, report.invalid), (0, 0), "{report:#?}");
+        assert!(report.streamed > 5, "{exchange} {wrong_ms}: {report:#?}");
+        // The latest closed just now.
+        let last = opens[first + N];
+        let passed = bench.clock.now().millis_since(last).unwrap();
+        assert!(
+            (0..300_000).contains(&passed),
+            "{exchange} {wrong_ms}: {passed} ms after its close"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_set_back_meanwhile_does_no_harm() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering};
+    let bench = Setting::new("bybit", MarketKind::Spot).start();
+    let set = Arc::new(AtomicI64::new(0));
+    let (shift, right) = (set.clone(), bench.clock.clock());
+    let wrong = Arc::new(move || {
+        let shifted = right().as_millis() + shift.load(Ordering::SeqCst);
+        forecastle_core::Timestamp::from_millis(shifted)
+    });
+    let clock = LiveClock::with_speed(wrong, bench.clock.speed()).unwrap();
+    let mut candles = bench.client(http()).live(bench.request(), clock).unwrap();
+    let mut taken = take(&mut candles, 5).await;
+    for shift in [-3_600_000, 1_800_000, 0] {
+        set.store(shift, Ordering::SeqCst);
+        taken.extend(take(&mut candles, 12).await);
+    }
+    let view = bench.series.view();
+    let first = view.open_time().iter().position(|open| *open == taken[0].open_time()).unwrap();
+    for (at, candle) in taken.iter().enumerate() {
+        assert_eq!(Some(*candle), view.candle(first + at), "{at}: {:#?}", candles.report());
     }
 }
