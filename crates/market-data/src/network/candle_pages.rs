@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use forecastle_core::{RawCandle, Timestamp};
+use tracing::debug;
 
 use super::coarse_map::Coarse;
 use super::download_request::DownloadRequest;
@@ -171,6 +172,14 @@ impl CandlePages {
             page.candles.truncate(left);
         }
         self.given += page.candles.len();
+        debug!(
+            exchange = self.report.exchange,
+            symbol = self.report.symbol,
+            from = %page.covered.start,
+            to = %page.covered.end,
+            candles = page.candles.len(),
+            "a page"
+        );
         if self.walk == Walk::Done || self.given >= most {
             self.stop_reading_ahead();
         }

@@ -1,6 +1,7 @@
 use std::ops::Range;
 
 use forecastle_core::{Candle, CandleSeries, Error, RawCandle, Result, Symbol, Timestamp};
+use tracing::debug;
 
 use super::fetch_report::Grid;
 use super::gathered::Gathered;
@@ -54,6 +55,7 @@ impl ExchangeClient {
         let mut report = pages.into_report();
         report.repair = repair;
         report.note(&grid);
+        log(&report);
         Ok(Download { series, report, cache: None })
     }
 
@@ -154,8 +156,22 @@ impl ExchangeClient {
         grid.see(series.view().open_time(), request.timeframe);
         report.note(&grid);
         progress(&report);
+        log(&report);
         Ok(Download { series, report, cache: Some(filled) })
     }
+}
+
+fn log(report: &FetchReport) {
+    debug!(
+        exchange = report.exchange,
+        symbol = report.symbol,
+        candles = report.repair.rows_out,
+        pages = report.pages,
+        requests = report.requests,
+        missing = report.repair.missing,
+        elapsed = ?report.elapsed,
+        "downloaded"
+    );
 }
 
 /// A page as the cache takes it, and how many of its rows are no valid candles.

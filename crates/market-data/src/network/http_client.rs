@@ -388,7 +388,18 @@ fn may_lead(from: &str, to: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::may_lead;
+    use super::*;
+
+    #[test]
+    fn quick_motion_is_for_this_machine_alone() {
+        let client = HttpClient::new(HttpClientParams::default()).unwrap();
+        let client = client.with_speed(f64::INFINITY).unwrap();
+        let second = Duration::from_secs(1);
+        let wait = |url: &str| client.in_motion(&HttpRequest::get(url), second);
+        assert_eq!(wait("http://127.0.0.1:9/time"), Duration::ZERO);
+        assert_eq!(wait("https://api.kraken.com/0/public/Time"), second);
+        assert_eq!(wait("nowhere"), second);
+    }
 
     #[test]
     fn a_redirect_never_leads_out_of_tls_or_out_of_the_web() {

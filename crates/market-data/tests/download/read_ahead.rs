@@ -67,7 +67,10 @@ fn where_pages_do_not_come_full_hardly_any_request_is_made_in_vain() {
     assert_eq!(done.series.len(), n);
     assert!(done.report.pages > 60, "{:?}", done.report);
     assert!((1..=10).contains(&done.report.discarded), "{:?}", done.report);
-    assert_eq!(done.report.requests, venue.server.statistics().candle_requests);
+    // One that is given up at once may never arrive.
+    let arrived = venue.server.statistics().candle_requests;
+    let given_up = u64::try_from(done.report.discarded).unwrap();
+    assert!((arrived..=arrived + given_up).contains(&done.report.requests), "{arrived}");
 }
 
 /// Answers one connection request by request: a status and a body, or nothing any more. Gives how

@@ -175,3 +175,26 @@ async fn the_seed_of_the_jitter_decides_the_waits() {
     assert!(one >= 50 * MS && one < 120 * MS, "{one:?}");
     assert!(one.abs_diff(again) < 20 * MS, "{one:?} {again:?}");
 }
+
+#[tokio::test]
+async fn a_client_in_quick_motion_waits_so_much_less() {
+    let slow_down = Answer::new("429 Slow", "Retry-After: 40\r\n", "{}");
+    let server =
+        Server::start([slow_down, status("500 Oops"), Answer::ok(BODY), Answer::ok(BODY)]).await;
+    let params = HttpClientParams { base_delay_ms: 20_000, max_delay_ms: 20_000, ..params() };
+    let client = HttpClient::new(params).unwrap().with_speed(200.0).unwrap();
+    let (begun, pace) = (Instant::now(), Pace::every(Duration::from_secs(20)));
+    let request = HttpRequest::get(server.url.clone());
+    let response = client.send("okx", &request, pace).await.unwrap();
+    assert_eq!((response.status, response.attempts), (200, 3));
+    assert_eq!(client.send("okx", &request, pace).await.unwrap().status, 200);
+    let took = begun.elapsed();
+    // A pause of 200 ms, half a wait of 100 ms at least, an interval of 100 ms.
+    assert!(took >= 340 * MS && took < Duration::from_secs(10), "{took:?}");
+    let first = server.seen()[1].at - server.seen()[0].at;
+    assert!(first >= 190 * MS, "{first:?}");
+    for speed in [0.0, 0.999, -1.0, f64::NAN] {
+        let refused = HttpClient::new(HttpClientParams::default()).unwrap().with_speed(speed);
+        assert!(refused.is_err(), "{speed}");
+    }
+}

@@ -192,3 +192,36 @@ fn impossible_parameters_are_refused() {
     });
     assert!(matches!(error, Error::Component { .. }), "{error}");
 }
+
+#[test]
+fn answers_carry_the_time_of_the_servers_clock() {
+    let fixture = Fixture::new("okx");
+    let date = jiff::Timestamp::from_millisecond(fixture.now.as_millis()).unwrap();
+    let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let server = fixture.start(|_| {});
+    assert_eq!(fixture.ask(&server, &fixture.query()).header("date"), Some(date.as_str()));
+    let nowhere = get(&format!("{}/nowhere", server.base_url()));
+    assert_eq!((nowhere.status, nowhere.header("date")), (404, Some(date.as_str())));
+}
+
+#[test]
+fn candles_may_come_late_and_change_after_their_close() {
+    let fixture = Fixture::new("binance");
+    let query = fixture.query().limit(500);
+    let rows = |change: &dyn Fn(&mut ReplayParams)| {
+        let server = fixture.start(|params| change(params));
+        fixture.read(&query, &fixture.ask(&server, &query))
+    };
+    // A second before the last candle's close; without what is in progress.
+    assert_eq!(rows(&|_| ()).len(), 199);
+    assert_eq!(rows(&|params| params.delay_ms = 3_598_000).len(), 199);
+    assert_eq!(rows(&|params| params.delay_ms = 3_600_000).len(), 198);
+    let last = fixture.candle(198);
+    let closed_ms = fixture.now.millis_since(last.open_time).unwrap() - 3_600_000;
+    let closed_ms = u64::try_from(closed_ms).unwrap();
+    assert_eq!(rows(&|params| params.revision_ms = closed_ms).last(), Some(&last));
+    let changed = rows(&|params| params.revision_ms = closed_ms + 1);
+    assert_eq!(changed[197], fixture.candle(197));
+    assert_eq!(changed[198].open_time, last.open_time);
+    assert!(changed[198].volume < last.volume);
+}

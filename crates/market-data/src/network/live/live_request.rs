@@ -17,7 +17,8 @@ use super::LiveParams;
 ///
 /// # Examples
 /// ```
-/// use forecastle_market_data::{LiveRequest, Timeframe};
+/// use forecastle_core::Timeframe;
+/// use forecastle_market_data::LiveRequest;
 ///
 /// let request = LiveRequest::new("BTC/USDT", Timeframe::MINUTE).history(500);
 /// assert_eq!((request.after, request.history), (None, Some(500)));
