@@ -83,7 +83,6 @@ impl Bench {
         let params = LiveParams {
             transport: Transport::WebSocket,
             margin_ms: u64::try_from(margin).unwrap(),
-            idle_timeout_ms: 100,
             ..LiveParams::default()
         };
         LiveRequest::new(&self.market.symbol, self.series.timeframe()).params(params)

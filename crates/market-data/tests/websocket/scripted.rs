@@ -139,7 +139,6 @@ impl Scripted {
         let params = LiveParams {
             transport: Transport::WebSocket,
             margin_ms: 10_000,
-            idle_timeout_ms: 100,
             capacity: 4,
             ..LiveParams::default()
         };

@@ -342,3 +342,61 @@ fn connections_are_kept_open_as_each_exchange_wants_it() {
         assert_eq!(channel.keep_alive(NOW).unwrap(), None);
     }
 }
+
+#[test]
+fn the_page_about_exchanges_tells_which_timeframes_are_streamed() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/exchanges.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, table) = page.split_once("| exchange | markets | timeframes |").unwrap();
+    let mut told = 0;
+    for line in table.lines().skip(2).take_while(|line| line.starts_with('|')) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let named: Vec<String> =
+            cells[3].split('`').skip(1).step_by(2).map(str::to_owned).collect();
+        for id in cells[1].split(", ") {
+            told += 1;
+            let exchange = Exchange::find(id).unwrap();
+            let texts = |all: Vec<forecastle_core::Timeframe>| {
+                all.into_iter().map(|timeframe| timeframe.to_string()).collect::<Vec<_>>()
+            };
+            let (mut streamed, mut lacking) = (Vec::new(), Vec::new());
+            for kind in exchange.kinds() {
+                let own = texts(exchange.websocket_timeframes(kind));
+                if own.is_empty() {
+                    continue;
+                }
+                let over_http = texts(exchange.timeframes(kind));
+                lacking.extend(over_http.into_iter().filter(|timeframe| !own.contains(timeframe)));
+                streamed.extend(own);
+            }
+            for list in [&mut streamed, &mut lacking] {
+                list.sort();
+                list.dedup();
+            }
+            if cells[3].contains("no others") {
+                assert_eq!(streamed, named, "{id}");
+            } else {
+                assert!(
+                    lacking.iter().all(|timeframe| named.contains(timeframe)),
+                    "{id}: {lacking:?}"
+                );
+            }
+            let flag = cells[4].starts_with('`');
+            let timeframe = "5m".parse().unwrap();
+            let says = exchange
+                .kinds()
+                .into_iter()
+                .filter_map(|kind| {
+                    let symbol = match kind {
+                        MarketKind::Spot => "A/B",
+                        MarketKind::Linear => "A/B:B",
+                        _ => "A/B:A",
+                    };
+                    exchange.candle_channel(&market("AB", symbol, &[]), timeframe).ok()
+                })
+                .map(|channel| channel.says_closed());
+            assert!(says.clone().count() > 0 && says.clone().all(|says| says == flag), "{id}");
+        }
+    }
+    assert_eq!(told, 19);
+}

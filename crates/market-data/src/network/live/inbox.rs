@@ -55,7 +55,7 @@ impl Inbox {
         }
     }
 
-    /// Takes a candle as it looks now.
+    /// Takes a candle as it looks now, of a stream that does not say when it has closed.
     pub(super) fn seen(&self, candle: Candle) {
         let mut state = self.state();
         let open = candle.open_time();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forecastle_core::Candle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 use tracing::{debug, info, trace, warn};
 
@@ -14,7 +14,8 @@ use super::patience::{Patience, Verdict};
 use super::socket::{self, Socket};
 use super::{LiveParams, ServerClock, SharedReport};
 use crate::exchange::{
-    CandleChannel, ChannelCandle, ChannelMessage, ExchangeError, ExchangeResult, KeepAlive,
+    CandleChannel, ChannelCandle, ChannelMessage, ExchangeError, ExchangeResult, HttpRequest,
+    KeepAlive,
 };
 use crate::network::backoff::Backoff;
 use crate::network::candle_pages::contract_size;
@@ -31,14 +32,19 @@ pub(super) struct Link {
     backoff: Backoff,
     /// What a volume is multiplied by so that it counts base currency.
     volume_scale: f64,
+    /// A request to the same place, by which waits are told how long they are in quick motion.
+    there: HttpRequest,
 }
 
 /// So many messages in a row that cannot be read, and the connection is left.
 const MOST_MALFORMED: u32 = 16;
+/// The server's clock may be so far ahead of what is known of it.
+pub(super) const LATE_CLOCK_MS: i64 = 5_000;
 /// A connection that lasted so long was a good one, whatever ended it.
 const LONG_MS: i64 = 30_000;
 /// Never shorter, however quick the clock's motion: what the machine needs to keep up.
 const SHORTEST_IDLE: Duration = Duration::from_secs(1);
+const SHORTEST_WAIT: Duration = Duration::from_millis(10);
 
 impl Link {
     pub(super) fn new(channel: CandleChannel, feed: &Feed) -> Result<Self, Stop> {
@@ -54,6 +60,13 @@ impl Link {
             ..client.http().params().clone()
         });
         let unit = channel.volume_unit().map_err(Stop::Failed)?;
+        let there = match channel.bootstrap_request().map_err(Stop::Failed)? {
+            Some(request) => request,
+            None => {
+                let address = channel.address(feed.clock().now(), None).map_err(Stop::Failed)?;
+                HttpRequest::get(address.replacen("ws", "http", 1))
+            }
+        };
         Ok(Self {
             volume_scale: contract_size(channel.market(), unit).unwrap_or(1.0),
             clock: feed.clock().clone(),
@@ -63,6 +76,7 @@ impl Link {
             client,
             params,
             backoff,
+            there,
         })
     }
 
@@ -98,7 +112,7 @@ impl Link {
             } else {
                 debug!(%error, ?wait, failures = patience.failures(), "still no stream");
             }
-            self.clock.sleep(wait).await;
+            sleep(self.in_motion(wait, SHORTEST_WAIT)).await;
         }
     }
 
@@ -174,7 +188,10 @@ impl Link {
         };
         let idle = self.idle(keep_alive.as_ref());
         // Where the exchange wants nothing, a ping of the protocol tells whether it is there.
-        let every = keep_alive.as_ref().map_or(idle / 2, |ping| self.in_motion(ping.every));
+        let every = match &keep_alive {
+            Some(ping) => self.in_motion(ping.every, SHORTEST_IDLE / 4),
+            None => idle / 2,
+        };
         let mut heard = Instant::now();
         let mut ping = heard + every;
         let mut malformed = 0;
@@ -237,22 +254,23 @@ impl Link {
     }
 
     fn take(&self, candles: Vec<ChannelCandle>, inbox: &Inbox) {
+        let latest = self.clock.now().as_millis().saturating_add(LATE_CLOCK_MS);
         for told in candles {
             let mut row = told.candle;
             row.volume *= self.volume_scale;
-            match Candle::try_from(row) {
-                Ok(candle) => {
-                    trace!(open = %candle.open_time(), closed = ?told.closed, "told");
-                    if told.closed == Some(true) {
-                        inbox.closed(candle);
-                    } else {
-                        inbox.seen(candle);
-                    }
-                }
-                Err(error) => {
-                    debug!(%error, "a row of a message is no candle");
-                    self.report.lock().invalid += 1;
-                }
+            let candle = Candle::try_from(row).ok();
+            let candle = candle.filter(|candle| candle.open_time().as_millis() <= latest);
+            let Some(candle) = candle else {
+                debug!(?row, "a row of a message is no candle");
+                self.report.lock().invalid += 1;
+                continue;
+            };
+            trace!(open = %candle.open_time(), closed = ?told.closed, "told");
+            match told.closed {
+                Some(true) => inbox.closed(candle),
+                // The stream will say when it has closed.
+                Some(false) => {}
+                None => inbox.seen(candle),
             }
         }
     }
@@ -269,18 +287,13 @@ impl Link {
     fn idle(&self, keep_alive: Option<&KeepAlive>) -> Duration {
         let least = keep_alive.map_or(Duration::ZERO, |ping| ping.every * 2);
         let idle = Duration::from_millis(self.params.idle_timeout_ms).max(least);
-        self.in_motion(idle).max(SHORTEST_IDLE)
+        self.in_motion(idle, SHORTEST_IDLE)
     }
 
-    fn in_motion(&self, duration: Duration) -> Duration {
-        const SHORTEST: Duration = Duration::from_millis(250);
-        let speed = self.clock.own().speed();
-        if speed > 1.0 {
-            // An infinite speed makes no time at all.
-            Duration::from_secs_f64(duration.as_secs_f64() / speed).max(SHORTEST)
-        } else {
-            duration
-        }
+    /// How long a wait is by a clock in quick motion: on this machine as much shorter, elsewhere as
+    /// long as ever.
+    fn in_motion(&self, wait: Duration, shortest: Duration) -> Duration {
+        self.client.http().in_motion(&self.there, wait).max(shortest.min(wait))
     }
 
     fn id(&self) -> &str {

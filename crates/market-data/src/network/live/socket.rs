@@ -50,7 +50,8 @@ pub(super) async fn connect(
 ) -> ExchangeResult<Socket> {
     let invalid = |reason: String| ExchangeError::InvalidRequest {
         exchange: exchange.to_owned(),
-        reason: format!("{address}: {reason}"),
+        // What follows may hold a token.
+        reason: format!("{}: {reason}", address.split('?').next().unwrap_or_default()),
     };
     let mut request = address.into_client_request().map_err(|error| invalid(error.to_string()))?;
     if let Ok(agent) = HeaderValue::from_str(user_agent) {

@@ -9,7 +9,7 @@ use tracing::{debug, trace};
 
 use super::feed::{Feed, Source, Stop};
 use super::inbox::{Inbox, News};
-use super::link::Link;
+use super::link::{LATE_CLOCK_MS, Link};
 use super::polling::next_poll;
 use super::sequencer::Offer;
 
@@ -89,7 +89,6 @@ async fn take(feed: &mut Feed, news: News) -> Result<(), Stop> {
 /// Whether a candle that is said to have closed can have: it lies on the grid, and its close is
 /// not in the future by more than the clocks may be apart.
 fn is_plausible(feed: &Feed, candle: Candle) -> bool {
-    const LATE_CLOCK_MS: i64 = 5_000;
     let latest = feed.clock().now().as_millis().saturating_add(LATE_CLOCK_MS);
     let close = feed.close_of(candle.open_time());
     feed.is_on_grid(candle.open_time())
