@@ -14,9 +14,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Parser;
 use forecastle::core::Timeframe;
-use forecastle::market_data::{
-    DownloadRequest, ExchangeClient, LiveClock, LiveRequest, system_clock,
-};
+use forecastle::market_data::{DownloadRequest, ExchangeClient, LiveClock, system_clock};
 
 #[path = "support/exchange.rs"]
 mod exchange;
@@ -62,7 +60,7 @@ async fn run(args: &Args) -> Result<()> {
             args.live.begin(&history.series)?
         }
     };
-    let request = LiveRequest::new(&symbol, args.timeframe).after(runner.live.last_open_time());
+    let request = args.live.request(&symbol, &runner);
     let mut candles = client.live(request, LiveClock::system())?;
     while !runner.is_done(args.live.count) {
         let candle = tokio::select! {

@@ -22,7 +22,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, ValueEnum};
 use forecastle::core::{Candle, CandleSeries, Timeframe, Timestamp};
 use forecastle::market_data::{
-    Exchange, ExchangeClient, Faults, LiveClock, LiveRequest, Market, ReadOptions, ReplayParams,
+    Exchange, ExchangeClient, Faults, LiveClock, Market, ReadOptions, ReplayParams,
     ReplaySeries, ReplayServer, Simulator, SimulatorParams, read_candles, sample_markets,
 };
 
@@ -187,7 +187,7 @@ async fn drive(args: &Args, speed: f64) -> Result<()> {
             )?)?
         }
     };
-    let request = LiveRequest::new(&market.symbol, timeframe).after(runner.live.last_open_time());
+    let request = args.live.request(&market.symbol, &runner);
     let mut source = client.live(request, clock)?;
     while runner.live.last_open_time() < Some(last) && !runner.is_done(args.live.count) {
         match source.next().await {

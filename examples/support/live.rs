@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use forecastle::core::{Candle, CandleSeries, Timeframe};
 use forecastle::features::VwapAnchor;
+use forecastle::market_data::{self, LiveRequest, Transport};
 use forecastle::{
     Handover, Irregular, LiveParams, LivePipeline, LiveStore, ModelKind, Pipeline, PipelineConfig,
     RefitEvent, RefitParams, Step, TableRow, write_csv,
@@ -32,6 +33,9 @@ pub(crate) struct LiveArgs {
     /// Candles to learn from before the first row
     #[arg(long, value_name = "N", default_value_t = 2_000)]
     pub(crate) history: usize,
+    /// Take candles from a stream instead of polling; wants a build with `--features websocket`
+    #[arg(long)]
+    websocket: bool,
     /// Keep the state here, and go on with the one that is there
     #[arg(long, value_name = "FILE")]
     pub(crate) state: Option<PathBuf>,
@@ -79,6 +83,15 @@ pub(crate) struct Runner {
 }
 
 impl LiveArgs {
+    /// Asks for every candle after those that are known.
+    pub(crate) fn request(&self, symbol: &str, runner: &Runner) -> LiveRequest {
+        let transport = if self.websocket { Transport::WebSocket } else { Transport::Polling };
+        let live = &runner.live;
+        LiveRequest::new(symbol, live.fitted().timeframe())
+            .after(live.last_open_time())
+            .params(market_data::LiveParams { transport, ..Default::default() })
+    }
+
     /// Goes on with the state that is there, if it is of this market.
     pub(crate) fn resume(&self, symbol: &str, timeframe: Timeframe) -> Result<Option<Runner>> {
         let Some(path) = &self.state else { return Ok(None) };

@@ -2,6 +2,11 @@
 
 #[cfg(feature = "replay")]
 mod answer_shape;
+mod channel;
+mod channel_message;
+mod channel_record;
+#[cfg(all(feature = "replay", feature = "websocket"))]
+mod channel_shape;
 mod definition;
 mod error;
 mod expression;
@@ -13,6 +18,7 @@ mod market_list;
 mod market_row;
 mod message;
 mod name_check;
+mod protobuf;
 mod query;
 mod record;
 mod registry;
@@ -23,7 +29,11 @@ mod row_reader;
 mod status_error;
 
 #[cfg(feature = "replay")]
-pub(crate) use answer_shape::{AnswerShape, AnswerTime, Field, RowLayout};
+pub(crate) use answer_shape::{AnswerShape, AnswerTime, Field, RowLayout, RowShape};
+pub use channel::CandleChannel;
+pub use channel_message::{ChannelCandle, ChannelMessage, KeepAlive};
+#[cfg(all(feature = "replay", feature = "websocket"))]
+pub(crate) use channel_shape::{ChannelShape, Payload};
 pub use definition::{CandleTerms, Exchange};
 pub use error::{ExchangeError, ExchangeResult};
 pub use http_request::{HttpRequest, Method};

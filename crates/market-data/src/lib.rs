@@ -75,15 +75,16 @@ pub use cache::{
 pub use csv_read::{read_csv, read_csv_from};
 pub use csv_write::{write_csv, write_csv_gz_to, write_csv_to};
 pub use exchange::{
-    CandleQuery, CandleTerms, Exchange, ExchangeError, ExchangeResult, HttpRequest, Market,
-    MarketKind, MarketList, MarketType, Method, Need, Paging, VolumeUnit, message_of, status_error,
+    CandleChannel, CandleQuery, CandleTerms, ChannelCandle, ChannelMessage, Exchange,
+    ExchangeError, ExchangeResult, HttpRequest, KeepAlive, Market, MarketKind, MarketList,
+    MarketType, Method, Need, Paging, VolumeUnit, message_of, status_error,
 };
 pub use loaded::{ColumnLayout, FileFormat, LoadInfo, LoadedCandles, Provenance, TimeEncoding};
 #[cfg(feature = "network")]
 pub use network::{
     CandlePage, CandlePages, Download, DownloadRequest, ExchangeClient, FetchReport, HttpClient,
     HttpClientParams, HttpResponse, LiveCandles, LiveClock, LiveParams, LiveReport, LiveRequest,
-    Pace, SweepOutcome, SweepParams, SweepRow, sweep, system_clock,
+    Pace, SweepOutcome, SweepParams, SweepRow, Transport, sweep, system_clock,
 };
 #[cfg(feature = "parquet")]
 pub use parquet_read::{read_parquet, read_parquet_bytes};
@@ -94,7 +95,8 @@ pub use read_options::ReadOptions;
 #[cfg(feature = "replay")]
 pub use replay::{
     BodyEncoding, FaultKind, Faults, NumberStyle, ReplayParams, ReplaySeries, ReplayServer,
-    ReplayStatistics, RowOrder, WireStyle, sample_market_answers, sample_markets,
+    ReplayStatistics, ReplayStreams, RowOrder, StreamFaultKind, WireStyle, sample_market_answers,
+    sample_markets,
 };
 pub use series_source::{FileSource, SeriesSource};
 pub use simulator::{SIMULATED_LABEL, SimulatedCandles, Simulator, SimulatorParams, is_simulated};

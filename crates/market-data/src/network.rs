@@ -31,6 +31,6 @@ pub use fetch_report::FetchReport;
 pub use http_client::HttpClient;
 pub use http_client_params::HttpClientParams;
 pub use http_response::HttpResponse;
-pub use live::{LiveCandles, LiveClock, LiveParams, LiveReport, LiveRequest};
+pub use live::{LiveCandles, LiveClock, LiveParams, LiveReport, LiveRequest, Transport};
 pub use pace::Pace;
 pub use sweep::{SweepOutcome, SweepParams, SweepRow, sweep};

@@ -16,9 +16,17 @@ mod service;
 mod slot;
 mod statistics;
 mod stock;
+#[cfg(feature = "websocket")]
+mod stream_dice;
+mod stream_fault;
+#[cfg(feature = "websocket")]
+mod stream_session;
+#[cfg(feature = "websocket")]
+mod streams;
 
 pub use fault::{FaultKind, Faults};
 pub use market_samples::{sample_market_answers, sample_markets};
 pub use params::{BodyEncoding, NumberStyle, ReplayParams, ReplaySeries, RowOrder, WireStyle};
 pub use server::ReplayServer;
 pub use statistics::ReplayStatistics;
+pub use stream_fault::{ReplayStreams, StreamFaultKind};

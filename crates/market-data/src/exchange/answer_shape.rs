@@ -9,7 +9,7 @@ use super::definition::Exchange;
 use super::error::ExchangeResult;
 use super::expression::{ExpressionError, Names, Value};
 use super::query::CandleQuery;
-use super::record::{Column, Layout, Paging, TimeUnit};
+use super::record::{Column, Layout, Paging, Response, TimeUnit};
 use super::request::RequestNames;
 
 /// States how an answer to a query is laid out, and which of the record's endpoints gives it.
@@ -22,6 +22,16 @@ pub(crate) struct AnswerShape {
     pub(crate) depth: Option<u32>,
     /// The way from the root to the rows.
     pub(crate) path: Vec<String>,
+    pub(crate) rows: RowShape,
+    /// Whether a lone row may come without its list.
+    pub(crate) single: bool,
+    /// The root's other fields, such that the answer counts as a success.
+    pub(crate) envelope: Map<String, Json>,
+}
+
+/// States how a row is written.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RowShape {
     pub(crate) layout: RowLayout,
     /// Where time, open, high, low, close and volume stand.
     pub(crate) fields: [Option<Field>; 6],
@@ -30,10 +40,42 @@ pub(crate) struct AnswerShape {
     pub(crate) time_offset_ms: i64,
     pub(crate) price: Option<f64>,
     pub(crate) volume: Option<f64>,
-    /// Whether a lone row may come without its list.
-    pub(crate) single: bool,
-    /// The root's other fields, such that the answer counts as a success.
-    pub(crate) envelope: Map<String, Json>,
+}
+
+impl RowShape {
+    /// The shape of rows whose times and numbers are written as they are.
+    pub(super) fn of(response: &Response) -> Self {
+        let place = |column: &Column| match column {
+            Column::Position(position) => Some(Field::Position(*position)),
+            Column::Name(name) => Some(Field::Name(name.clone())),
+            Column::Names(names) => names.first().map(|name| Field::Name(name.clone())),
+        };
+        Self {
+            layout: match response.layout {
+                Layout::Array => RowLayout::Arrays,
+                Layout::Object => RowLayout::Objects,
+                Layout::Columns => RowLayout::Columns,
+            },
+            fields: [
+                place(&response.time),
+                place(&response.open),
+                place(&response.high),
+                place(&response.low),
+                place(&response.close),
+                response.volume.as_ref().and_then(place),
+            ],
+            unit: match response.unit {
+                TimeUnit::Ms => AnswerTime::Millis,
+                TimeUnit::S => AnswerTime::Seconds,
+                TimeUnit::Us => AnswerTime::Micros,
+                TimeUnit::Ns => AnswerTime::Nanos,
+                TimeUnit::Iso => AnswerTime::Calendar,
+            },
+            time_offset_ms: 0,
+            price: None,
+            volume: None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,16 +114,8 @@ impl Exchange {
             let step = self.text("response.rows", step, &names)?;
             path.push(step.ok_or_else(|| self.wrong_record("response.rows", "a step is absent"))?);
         }
-        let layout = match response.layout {
-            Layout::Array => RowLayout::Arrays,
-            Layout::Object => RowLayout::Objects,
-            Layout::Columns => RowLayout::Columns,
-        };
-        let place = |column: &Column| match column {
-            Column::Position(position) => Some(Field::Position(*position)),
-            Column::Name(name) => Some(Field::Name(name.clone())),
-            Column::Names(names) => names.first().map(|name| Field::Name(name.clone())),
-        };
+        let rows = RowShape::of(response);
+        let layout = rows.layout;
         let divisor = |field: &str, template: &Option<_>| -> ExchangeResult<Option<f64>> {
             let Some(template) = template else { return Ok(None) };
             let divisor = self.evaluate(field, template, &names)?.as_number();
@@ -96,25 +130,12 @@ impl Exchange {
             paging: names.endpoint.paging,
             max_rows: names.endpoint.max_rows,
             depth: names.endpoint.depth,
-            layout,
-            fields: [
-                place(&response.time),
-                place(&response.open),
-                place(&response.high),
-                place(&response.low),
-                place(&response.close),
-                response.volume.as_ref().and_then(place),
-            ],
-            unit: match response.unit {
-                TimeUnit::Ms => AnswerTime::Millis,
-                TimeUnit::S => AnswerTime::Seconds,
-                TimeUnit::Us => AnswerTime::Micros,
-                TimeUnit::Ns => AnswerTime::Nanos,
-                TimeUnit::Iso => AnswerTime::Calendar,
+            rows: RowShape {
+                time_offset_ms: self.time_offset(&names)?,
+                price: divisor("response.price_divisor", &response.price_divisor)?,
+                volume: divisor("response.volume_divisor", &response.volume_divisor)?,
+                ..rows
             },
-            time_offset_ms: self.time_offset(&names)?,
-            price: divisor("response.price_divisor", &response.price_divisor)?,
-            volume: divisor("response.volume_divisor", &response.volume_divisor)?,
             single: response.single,
             envelope,
             path,

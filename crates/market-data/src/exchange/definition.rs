@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use forecastle_core::Timeframe;
 
+use super::channel_record::Channel;
 use super::error::{ExchangeError, ExchangeResult};
 use super::market::MarketKind;
 use super::name_check::check_names;
-use super::record::{Column, Endpoint, Layout, Need, Paging, Record, VolumeUnit};
+use super::record::{Column, Layout, Need, Paging, Record, Response, VolumeUnit};
 
 /// Knows how one exchange is asked for candles and markets, and how it answers.
 ///
@@ -17,6 +18,7 @@ use super::record::{Column, Endpoint, Layout, Need, Paging, Record, VolumeUnit};
 pub struct Exchange {
     pub(super) record: Arc<Record>,
     pub(super) endpoints: Arc<Vec<EndpointTimeframes>>,
+    pub(super) channels: Arc<Vec<EndpointTimeframes>>,
     pub(super) base_url: Option<Arc<str>>,
     pub(super) min_interval: Duration,
 }
@@ -45,6 +47,14 @@ impl Exchange {
                 return Err(wrong(format!("hosts.{name}"), reason));
             }
         }
+        for (name, url) in &record.websocket_hosts {
+            if !url.starts_with("wss://") && !url.starts_with("ws://") || url.ends_with('/') {
+                let reason = format!(
+                    "a WebSocket's address without a slash at its end expected, got {url:?}"
+                );
+                return Err(wrong(format!("websocket_hosts.{name}"), reason));
+            }
+        }
         check_names(&record).map_err(|(field, reason)| wrong(field, reason))?;
         if record.candles.is_empty() {
             return Err(wrong("candles".to_owned(), "at least one endpoint expected".to_owned()));
@@ -56,24 +66,27 @@ impl Exchange {
                 return Err(wrong(place("kinds"), "at least one expected".to_owned()));
             }
             let table = endpoint.timeframes.as_ref().unwrap_or(&record.timeframes);
-            if table.is_empty() {
-                return Err(wrong(place("timeframes"), "empty".to_owned()));
+            let timeframes = parse_timeframes(table);
+            endpoints.push(timeframes.map_err(|(field, reason)| wrong(place(&field), reason))?);
+            check_columns(&endpoint.response)
+                .map_err(|(field, reason)| wrong(place(field), reason))?;
+            if endpoint.max_rows == Some(0) {
+                return Err(wrong(place("max_rows"), "at least 1 expected".to_owned()));
             }
-            let mut timeframes = EndpointTimeframes::with_capacity(table.len());
-            for (unified, code) in table {
-                let timeframe = unified.parse().map_err(|e: forecastle_core::Error| {
-                    wrong(place(&format!("timeframes.{unified}")), e.to_string())
-                })?;
-                timeframes.push((timeframe, code.clone()));
-            }
-            timeframes.sort_by_key(|(timeframe, _)| timeframe.nominal_millis());
-            endpoints.push(timeframes);
-            check_columns(endpoint).map_err(|(field, reason)| wrong(place(field), reason))?;
+        }
+        let mut channels = Vec::with_capacity(record.websocket.len());
+        for (index, channel) in record.websocket.iter().enumerate() {
+            let place = |field: &str| format!("websocket[{index}].{field}");
+            let table = channel.timeframes.as_ref().unwrap_or(&record.timeframes);
+            let timeframes = parse_timeframes(table);
+            channels.push(timeframes.map_err(|(field, reason)| wrong(place(&field), reason))?);
+            check_channel(channel).map_err(|(field, reason)| wrong(place(field), reason))?;
         }
         let min_interval = Duration::from_secs_f64(record.rate_limit_ms / 1000.0);
         Ok(Self {
             record: Arc::new(record),
             endpoints: Arc::new(endpoints),
+            channels: Arc::new(channels),
             base_url: None,
             min_interval,
         })
@@ -204,8 +217,64 @@ pub struct CandleTerms {
     pub span_ms: Option<i64>,
 }
 
-fn check_columns(endpoint: &Endpoint) -> Result<(), (&'static str, String)> {
-    let response = &endpoint.response;
+/// A table of timeframes, shortest first; wrong is a field of it.
+fn parse_timeframes(
+    table: &BTreeMap<String, String>,
+) -> Result<EndpointTimeframes, (String, String)> {
+    if table.is_empty() {
+        return Err(("timeframes".to_owned(), "empty".to_owned()));
+    }
+    let mut timeframes = EndpointTimeframes::with_capacity(table.len());
+    for (unified, code) in table {
+        let timeframe = unified.parse().map_err(|e: forecastle_core::Error| {
+            (format!("timeframes.{unified}"), e.to_string())
+        })?;
+        timeframes.push((timeframe, code.clone()));
+    }
+    timeframes.sort_by_key(|(timeframe, _)| timeframe.nominal_millis());
+    Ok(timeframes)
+}
+
+fn check_channel(channel: &Channel) -> Result<(), (&'static str, String)> {
+    const FASTEST_PING_MS: u64 = 10;
+    let response = &channel.response;
+    check_columns(response)?;
+    if channel.kinds.is_empty() {
+        return Err(("kinds", "at least one expected".to_owned()));
+    }
+    if channel.host.is_some() == channel.bootstrap.is_some() {
+        return Err(("host", "either `host` or `bootstrap` expected".to_owned()));
+    }
+    if channel.subscribe.is_empty() {
+        return Err(("subscribe", "at least one message expected".to_owned()));
+    }
+    if response.layout == Layout::Columns {
+        return Err(("response.layout", "rows expected: a stream has no columns".to_owned()));
+    }
+    let unused = !response.or_rows.is_empty()
+        || response.open_time.is_some()
+        || response.price_divisor.is_some()
+        || response.volume_divisor.is_some();
+    if unused {
+        let reason = "`or_rows`, `open_time` and divisors are not for streams".to_owned();
+        return Err(("response", reason));
+    }
+    if channel.ping.as_ref().is_some_and(|ping| ping.every_ms < FASTEST_PING_MS) {
+        return Err(("ping.every_ms", format!("at least {FASTEST_PING_MS} expected")));
+    }
+    if let Some(flag) = &channel.closed {
+        let by_position = response.layout == Layout::Array;
+        if matches!(flag.column, Column::Position(_)) != by_position
+            || !matches!(flag.value, serde_json::Value::Bool(_) | serde_json::Value::String(_))
+        {
+            let reason = "a column of this layout and true or a text expected".to_owned();
+            return Err(("closed", reason));
+        }
+    }
+    Ok(())
+}
+
+fn check_columns(response: &Response) -> Result<(), (&'static str, String)> {
     let by_position = response.layout == Layout::Array;
     let columns = [
         ("response.time", Some(&response.time)),
@@ -226,9 +295,6 @@ fn check_columns(endpoint: &Endpoint) -> Result<(), (&'static str, String)> {
             let expected = if by_position { "a position below 64" } else { "a name" };
             return Err((field, format!("{expected} expected for this layout")));
         }
-    }
-    if endpoint.max_rows == Some(0) {
-        return Err(("max_rows", "at least 1 expected".to_owned()));
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::channel_record::Channel;
 use super::expression::Template;
 use super::hint::closest;
 use super::record::{Body, Each, Endpoint, ListRequest, MarketRule, OneOrMany, Record, Response};
@@ -126,6 +127,9 @@ pub(super) fn check_names(record: &Record) -> Result<(), Wrong> {
     for (index, endpoint) in record.candles.iter().enumerate() {
         check_endpoint(record, endpoint, extra, &|field| format!("candles[{index}].{field}"))?;
     }
+    for (index, channel) in record.websocket.iter().enumerate() {
+        check_channel(record, channel, extra, &|field| format!("websocket[{index}].{field}"))?;
+    }
     for (index, rule) in record.markets.iter().enumerate() {
         check_rule(record, rule, &|field| format!("markets[{index}].{field}"))?;
     }
@@ -176,6 +180,48 @@ fn check_endpoint(
     scope.check_some(&place("response.volume_divisor"), volume_divisor.as_ref())?;
     let row = Scope { extra, ..Scope::of(&[MARKET, QUERY, &["timeframe", "rows", "time"]]) };
     row.check_some(&place("response.open_time"), open_time.as_ref())
+}
+
+fn check_channel(
+    record: &Record,
+    channel: &Channel,
+    extra: Option<&BTreeSet<&str>>,
+    place: PlaceOf<'_>,
+) -> Result<(), Wrong> {
+    // What comes is recognised whatever the time is.
+    let still = Scope { extra, ..Scope::of(&[MARKET, &["timeframe", "unified", "tf"]]) };
+    let scope = Scope { extra, ..Scope::of(&[MARKET, &["timeframe", "unified", "tf", "now"]]) };
+    if let Some(host) = &channel.host {
+        scope.check(&place("host"), host)?;
+        let unknown = |name: &&str| !record.websocket_hosts.contains_key(*name);
+        if let Some(name) = host.outcomes().into_iter().find(unknown) {
+            return Err((place("host"), format!("no WebSocket host is called {name:?}")));
+        }
+    }
+    scope.check_some(&place("path"), channel.path.as_ref())?;
+    if let Some(bootstrap) = &channel.bootstrap {
+        check_host(record, &still, &place("bootstrap.host"), &bootstrap.host)?;
+        still.check(&place("bootstrap.path"), &bootstrap.path)?;
+    }
+    for (at, message) in channel.subscribe.iter().enumerate() {
+        scope.check_body(&place(&format!("subscribe[{at}]")), message)?;
+    }
+    let patterns = [
+        ("ready", channel.ready.as_ref()),
+        ("subscribed", Some(&channel.subscribed)),
+        ("candles", Some(&channel.candles)),
+        ("ping.answer", channel.ping.as_ref().and_then(|ping| ping.answer.as_ref())),
+    ];
+    for (field, pattern) in patterns {
+        pattern.map_or(Ok(()), |pattern| still.check_body(&place(field), pattern))?;
+    }
+    if let Some(send) = channel.ping.as_ref().and_then(|ping| ping.send.as_ref()) {
+        scope.check_body(&place("ping.send"), send)?;
+    }
+    still.check_all(&place("response.rows"), &channel.response.rows)?;
+    let message = Scope::with_fields(&[&["@root"]]);
+    message.check(&place("refused"), &channel.refused)?;
+    message.check(&place("message"), &channel.message)
 }
 
 fn check_rule(record: &Record, rule: &MarketRule, place: PlaceOf<'_>) -> Result<(), Wrong> {

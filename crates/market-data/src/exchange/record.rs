@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::channel_record::Channel;
 use super::expression::Template;
 use super::http_request::Method;
 use super::market::{MarketKind, MarketType};
@@ -36,6 +37,10 @@ pub(super) struct Record {
     #[serde(default)]
     pub(super) timeframes: BTreeMap<String, String>,
     pub(super) candles: Vec<Endpoint>,
+    #[serde(default)]
+    pub(super) websocket_hosts: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(super) websocket: Vec<Channel>,
     #[serde(default)]
     pub(super) markets: Vec<MarketRule>,
     #[serde(default)]

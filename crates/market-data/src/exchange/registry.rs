@@ -135,6 +135,10 @@ fn keep(record: &mut Record) {
             endpoint.kinds.retain(offered);
         }
         record.candles.retain(|endpoint| !endpoint.kinds.is_empty());
+        for channel in &mut record.websocket {
+            channel.kinds.retain(offered);
+        }
+        record.websocket.retain(|channel| !channel.kinds.is_empty());
         let lists = |kinds: &Vec<MarketKind>| kinds.iter().any(offered);
         record.markets.retain(|rule| rule.kinds.as_ref().is_none_or(lists));
     }

@@ -16,7 +16,8 @@ use super::query::CandleQuery;
 use super::record::{Body, Endpoint};
 
 /// RFC 3986's unreserved characters stay as they are in a query.
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(super) const QUERY: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl Exchange {
     /// Makes the request for one page of candles.
@@ -237,7 +238,7 @@ pub(super) struct RequestNames<'q> {
     pub(super) rows: Option<i128>,
 }
 
-fn market_name(market: &Market, name: &str) -> Option<Value<'static>> {
+pub(super) fn market_name(market: &Market, name: &str) -> Option<Value<'static>> {
     let optional = |text: &Option<String>| text.as_ref().map_or(Value::Absent, Value::text);
     let flag = |flag: Option<bool>| flag.map_or(Value::Absent, Value::Bool);
     Some(match name {
@@ -261,7 +262,7 @@ fn market_name(market: &Market, name: &str) -> Option<Value<'static>> {
 
 const QUERY_NAMES: [&str; 6] = ["since", "until", "now", "limit", "tf", "unified"];
 
-fn query_name(query: &CandleQuery<'_>, name: &str) -> Option<Value<'static>> {
+pub(super) fn query_name(query: &CandleQuery<'_>, name: &str) -> Option<Value<'static>> {
     let time = |time: forecastle_core::Timestamp| Value::Int(time.as_millis().into());
     Some(match name {
         "since" => query.since.map_or(Value::Absent, time),
@@ -274,7 +275,7 @@ fn query_name(query: &CandleQuery<'_>, name: &str) -> Option<Value<'static>> {
     })
 }
 
-fn unknown<'a>(name: &str) -> Result<Value<'a>, ExpressionError> {
+pub(super) fn unknown<'a>(name: &str) -> Result<Value<'a>, ExpressionError> {
     Err(ExpressionError::new(format!("nothing is called `{name}` here")))
 }
 

@@ -493,7 +493,7 @@ pub(super) fn after(time: Timestamp) -> Timestamp {
 }
 
 /// What to multiply a volume by so that it counts base currency; `None` when it cannot be.
-fn contract_size(market: &Market, unit: VolumeUnit) -> Option<f64> {
+pub(super) fn contract_size(market: &Market, unit: VolumeUnit) -> Option<f64> {
     let linear = market.linear == Some(true) && market.inverse != Some(true);
     (unit == VolumeUnit::Contracts && linear).then_some(market.contract_size).flatten()
 }

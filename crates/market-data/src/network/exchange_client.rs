@@ -103,6 +103,21 @@ impl ExchangeClient {
         &self.clock
     }
 
+    #[cfg(feature = "websocket")]
+    pub(super) fn http(&self) -> &HttpClient {
+        &self.http
+    }
+
+    /// The body of the answer to a request that is none for candles or markets.
+    #[cfg(feature = "websocket")]
+    pub(super) async fn ask_plainly(&self, request: &HttpRequest) -> ExchangeResult<Vec<u8>> {
+        let read = |body: &[u8]| {
+            self.exchange.refused(200, body, None)?;
+            Ok(body.to_vec())
+        };
+        self.ask(request, read).await.map(|(body, _)| body)
+    }
+
     /// What the time is.
     pub fn now(&self) -> Timestamp {
         (self.clock)()

@@ -6,6 +6,7 @@ use forecastle_core::CandleSeries;
 use serde::{Deserialize, Serialize};
 
 use super::fault::Faults;
+use super::stream_fault::ReplayStreams;
 use crate::cache::Clock;
 use crate::exchange::{Exchange, HttpRequest, Market};
 
@@ -24,6 +25,7 @@ use crate::exchange::{Exchange, HttpRequest, Market};
 /// | `unfinished` | true | whether the candle in progress is served, its values changing |
 /// | `delay_ms` | 0 | how long after an instant candles are served as they were then |
 /// | `revision_ms` | 0 | how long after its close a candle goes on changing |
+/// | `streams` | no faults | candle streams over a WebSocket (feature `websocket`) and their faults |
 /// | `bind` | a free port of 127.0.0.1 | where to listen |
 #[derive(Clone)]
 pub struct ReplayParams {
@@ -49,6 +51,8 @@ pub struct ReplayParams {
     pub delay_ms: u64,
     /// How long after its close a candle goes on changing, in ms.
     pub revision_ms: u64,
+    /// How candles are streamed over a WebSocket.
+    pub streams: ReplayStreams,
     /// Where to listen; port 0 takes a free one.
     pub bind: SocketAddr,
 }
@@ -68,6 +72,7 @@ impl ReplayParams {
             unfinished: true,
             delay_ms: 0,
             revision_ms: 0,
+            streams: ReplayStreams::default(),
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         }
     }
@@ -84,6 +89,7 @@ impl fmt::Debug for ReplayParams {
             .field("unfinished", &self.unfinished)
             .field("delay_ms", &self.delay_ms)
             .field("revision_ms", &self.revision_ms)
+            .field("streams", &self.streams)
             .field("bind", &self.bind)
             .finish_non_exhaustive()
     }

@@ -6,7 +6,7 @@ use forecastle_core::{RawCandle, Timestamp};
 use serde_json::Value as Json;
 
 use super::params::{NumberStyle, RowOrder, WireStyle};
-use crate::exchange::{AnswerShape, AnswerTime, Field, RowLayout};
+use crate::exchange::{AnswerShape, AnswerTime, Field, RowLayout, RowShape};
 
 /// One row of an answer, perhaps with a damaged field.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,17 +20,17 @@ pub(super) struct Row {
 pub(super) fn answer(shape: &AnswerShape, style: &WireStyle, rows: &[Row]) -> String {
     let mut text = String::with_capacity(256 + rows.len() * 112);
     let closing = open_path(shape, &mut text);
-    match shape.layout {
+    match shape.rows.layout {
         RowLayout::Columns => columns(shape, style, rows, &mut text),
         _ => match rows {
-            [row] if shape.single && style.lone_rows => one_row(shape, style, row, &mut text),
+            [row] if shape.single && style.lone_rows => one_row(&shape.rows, style, row, &mut text),
             _ => {
                 text.push('[');
                 in_order(style, rows, |index, row| {
                     if index > 0 {
                         text.push(',');
                     }
-                    one_row(shape, style, row, &mut text);
+                    one_row(&shape.rows, style, row, &mut text);
                 });
                 text.push(']');
             }
@@ -88,7 +88,7 @@ fn columns(shape: &AnswerShape, style: &WireStyle, rows: &[Row], text: &mut Stri
     if shape.path.is_empty() {
         envelope(shape, text);
     }
-    for (index, field) in shape.fields.iter().enumerate() {
+    for (index, field) in shape.rows.fields.iter().enumerate() {
         let Some(Field::Name(name)) = field else { continue };
         if index > 0 {
             text.push(',');
@@ -98,14 +98,15 @@ fn columns(shape: &AnswerShape, style: &WireStyle, rows: &[Row], text: &mut Stri
             if at > 0 {
                 text.push(',');
             }
-            value(shape, style, row, index, text);
+            value(&shape.rows, style, row, index, text);
         });
         text.push(']');
     }
     text.push('}');
 }
 
-fn one_row(shape: &AnswerShape, style: &WireStyle, row: &Row, text: &mut String) {
+/// Writes one row.
+pub(super) fn one_row(shape: &RowShape, style: &WireStyle, row: &Row, text: &mut String) {
     let list = shape.layout == RowLayout::Arrays;
     text.push(if list { '[' } else { '{' });
     if list {
@@ -142,7 +143,7 @@ fn one_row(shape: &AnswerShape, style: &WireStyle, row: &Row, text: &mut String)
 const TIME: usize = 0;
 const VOLUME: usize = 5;
 
-fn value(shape: &AnswerShape, style: &WireStyle, row: &Row, field: usize, text: &mut String) {
+fn value(shape: &RowShape, style: &WireStyle, row: &Row, field: usize, text: &mut String) {
     if let Some((damaged, instead)) = row.damage
         && damaged == field
     {
@@ -182,7 +183,7 @@ fn value(shape: &AnswerShape, style: &WireStyle, row: &Row, field: usize, text: 
     }
 }
 
-fn time(shape: &AnswerShape, style: &WireStyle, open: Timestamp, text: &mut String) {
+fn time(shape: &RowShape, style: &WireStyle, open: Timestamp, text: &mut String) {
     let millis = open.as_millis().saturating_add(shape.time_offset_ms);
     let as_text = style.numbers == NumberStyle::Text || shape.unit == AnswerTime::Calendar;
     if as_text {

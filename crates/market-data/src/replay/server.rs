@@ -10,17 +10,27 @@ use hyper::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, HeaderValue,
     RETRY_AFTER,
 };
+#[cfg(feature = "websocket")]
+use hyper::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use jiff::fmt::rfc2822::DateTimePrinter;
 use tokio::sync::oneshot;
+#[cfg(feature = "websocket")]
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::body::{ReplayBody, closed, read};
 use super::params::ReplayParams;
 use super::service::{Delivery, Reply, Request, Service};
 use super::statistics::ReplayStatistics;
+#[cfg(feature = "websocket")]
+use super::stream_fault::StreamFaultKind;
+#[cfg(feature = "websocket")]
+use super::stream_session::{self, Shared};
+#[cfg(feature = "websocket")]
+use super::streams::Streams;
 use crate::exchange::{Exchange, ExchangeResult, Method};
 
 /// Serves candles in the wire format of any exchange of the registry, over HTTP on this machine.
@@ -33,6 +43,7 @@ use crate::exchange::{Exchange, ExchangeResult, Method};
 /// What it keeps of a real server: which end of a request counts, the most rows of an answer, how
 /// far back candles reach, the candle in progress, the `Date` by its clock, and on request every
 /// [`Fault`](super::Faults), candles that come late and candles that change after their close.
+/// With the feature `websocket` it streams candles, too, where the record says how.
 /// What it does not know: limits of rate, keys, and rows beyond time, prices and volume.
 ///
 /// All exchanges answer below [`base_url`](Self::base_url) as they would below their own hosts;
@@ -75,6 +86,7 @@ impl ReplayServer {
     /// - [`Error::Component`] when the address is taken or a record cannot be turned round.
     pub fn start(params: ReplayParams) -> Result<Self> {
         params.faults.validate()?;
+        params.streams.validate()?;
         if params.page_cap == Some(0) {
             return Err(Error::invalid_parameter("page_cap", ">= 1", 0));
         }
@@ -82,13 +94,18 @@ impl ReplayServer {
         let listener = TcpListener::bind(params.bind).map_err(listening)?;
         listener.set_nonblocking(true).map_err(listening)?;
         let address = listener.local_addr().map_err(listening)?;
+        #[cfg(feature = "websocket")]
+        let streams = Streams::new(&params, address)?;
         let service = Arc::new(Service::new(params)?);
+        #[cfg(feature = "websocket")]
+        let shared = Arc::new(Shared { service: service.clone(), streams });
+        #[cfg(not(feature = "websocket"))]
+        let shared = service.clone();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(listening)?;
         let (stop, stopped) = oneshot::channel();
-        let shared = service.clone();
         let thread = std::thread::Builder::new()
             .name("replay server".to_owned())
             .spawn(move || {
@@ -154,7 +171,23 @@ impl fmt::Debug for ReplayServer {
     }
 }
 
-async fn accept(listener: TcpListener, service: Arc<Service>) {
+/// What connections share.
+#[cfg(not(feature = "websocket"))]
+type Shared = Service;
+
+impl Shared {
+    #[cfg(feature = "websocket")]
+    fn service(&self) -> &Service {
+        &self.service
+    }
+
+    #[cfg(not(feature = "websocket"))]
+    fn service(&self) -> &Service {
+        self
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
         return;
     };
@@ -165,38 +198,82 @@ async fn accept(listener: TcpListener, service: Arc<Service>) {
             continue;
         };
         let _ = stream.set_nodelay(true);
-        let service = service.clone();
+        let shared = shared.clone();
         tokio::spawn(async move {
-            let answer = service_fn(|request| answer(service.clone(), request));
+            let answer = service_fn(|request| answer(shared.clone(), request));
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new());
+            let connection = http.serve_connection(TokioIo::new(stream), answer);
             // Whatever breaks a connection is the other side's doing, or a fault.
-            let _ = http.serve_connection(TokioIo::new(stream), answer).await;
+            let _ = connection.with_upgrades().await;
         });
     }
 }
 
 async fn answer(
-    service: Arc<Service>,
+    shared: Arc<Shared>,
     request: hyper::Request<Incoming>,
 ) -> std::io::Result<Response<ReplayBody>> {
+    #[cfg(feature = "websocket")]
+    if request.headers().contains_key(SEC_WEBSOCKET_KEY) {
+        return Ok(upgrade(shared, request));
+    }
+    let service = shared.service();
     let (head, body) = request.into_parts();
     let method = match head.method {
         hyper::Method::GET => Method::Get,
         hyper::Method::POST => Method::Post,
-        _ => return Ok(respond(Reply::json(405, Vec::new()), &service)),
+        _ => return Ok(respond(Reply::json(405, Vec::new()), service)),
     };
     let accepts = head.headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
     let accepts = accepts.unwrap_or_default().to_owned();
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
     let Some(body) = read(body).await else {
-        return Ok(respond(Reply::json(413, Vec::new()), &service));
+        return Ok(respond(Reply::json(413, Vec::new()), service));
     };
+    #[cfg(feature = "websocket")]
+    if let Some(answer) = shared.streams.bootstrap(method, &target) {
+        return Ok(respond(Reply::json(200, answer.into_bytes()), service));
+    }
     let reply = service.answer(&Request { method, target, accepts, body });
     if reply.delivery == Delivery::Never {
         return Err(closed());
     }
-    Ok(respond(reply, &service))
+    Ok(respond(reply, service))
+}
+
+/// Makes a connection a WebSocket, if streams are served there.
+#[cfg(feature = "websocket")]
+fn upgrade(shared: Arc<Shared>, mut request: hyper::Request<Incoming>) -> Response<ReplayBody> {
+    let service = shared.service();
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    let offered = shared.streams.at(target);
+    service.statistics().connections += 1;
+    if service.stream_dice().strikes(StreamFaultKind::Refused) {
+        *service.statistics().stream_faults.entry(StreamFaultKind::Refused).or_default() += 1;
+        return respond(Reply::json(503, Vec::new()), service);
+    }
+    let key = request.headers().get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes);
+    let accept = derive_accept_key(key.unwrap_or_default());
+    let Ok(accept) = HeaderValue::from_str(&accept) else {
+        return respond(Reply::json(400, Vec::new()), service);
+    };
+    if offered.is_empty() {
+        return respond(Reply::json(404, Vec::new()), service);
+    }
+    let upgraded = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        if let Ok(upgraded) = upgraded.await {
+            stream_session::serve(shared, upgraded, offered).await;
+        }
+    });
+    let mut response = Response::new(ReplayBody::whole(Vec::new()));
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    response
 }
 
 fn respond(reply: Reply, service: &Service) -> Response<ReplayBody> {

@@ -15,6 +15,8 @@ use super::render::{self, Row};
 use super::routes::{Found, Routes};
 use super::statistics::ReplayStatistics;
 use super::stock::Stock;
+#[cfg(feature = "websocket")]
+use super::stream_dice::StreamDice;
 use crate::exchange::{ExchangeResult, Method};
 
 /// Everything that the connections of a server share.
@@ -26,6 +28,8 @@ pub(super) struct Service {
     dice: Mutex<FaultDice>,
     statistics: Mutex<ReplayStatistics>,
     turn: AtomicU64,
+    #[cfg(feature = "websocket")]
+    stream_dice: Mutex<StreamDice>,
 }
 
 /// One request as far as it matters.
@@ -66,6 +70,8 @@ impl Service {
             dice: Mutex::new(FaultDice::new(params.faults.clone())),
             statistics: Mutex::default(),
             turn: AtomicU64::new(0),
+            #[cfg(feature = "websocket")]
+            stream_dice: Mutex::new(StreamDice::new(&params.streams)),
             params,
         })
     }
@@ -169,15 +175,26 @@ impl Service {
         })
     }
 
+    /// As of when candles are served.
+    pub(super) fn now(&self) -> Timestamp {
+        earlier((self.params.clock)(), self.params.delay_ms)
+    }
+
+    #[cfg(feature = "websocket")]
+    pub(super) fn stock(&self, series: usize) -> Option<&Stock> {
+        self.stocks.get(series)
+    }
+
+    #[cfg(feature = "websocket")]
+    pub(super) fn stream_dice(&self) -> MutexGuard<'_, StreamDice> {
+        self.stream_dice.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn rows(&self, series: usize, pattern: &Pattern, asked: &Asked, turn: u64) -> Vec<Row> {
         let Some(stock) = self.stocks.get(series) else {
             return Vec::new();
         };
-        let earlier = |time: Timestamp, millis: u64| {
-            let millis = i64::try_from(millis).unwrap_or(i64::MAX);
-            Timestamp::from_millis(time.as_millis().saturating_sub(millis))
-        };
-        let now = earlier((self.params.clock)(), self.params.delay_ms);
+        let now = self.now();
         let (times, in_progress) = stock.existing(now, self.params.unfinished);
         let final_at = earlier(now, self.params.revision_ms);
         let count = |rows: u32| usize::try_from(rows).unwrap_or(usize::MAX);
@@ -249,6 +266,7 @@ impl Service {
         let mut dice = self.dice();
         let fields: Vec<usize> = pattern
             .shape
+            .rows
             .fields
             .iter()
             .enumerate()
@@ -282,6 +300,11 @@ impl Service {
             _ => (None, body),
         }
     }
+}
+
+fn earlier(time: Timestamp, millis: u64) -> Timestamp {
+    let millis = i64::try_from(millis).unwrap_or(i64::MAX);
+    Timestamp::from_millis(time.as_millis().saturating_sub(millis))
 }
 
 fn gzip(body: &[u8]) -> Option<Vec<u8>> {

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::FaultKind;
+use super::{FaultKind, StreamFaultKind};
 
 /// Counts what a [`ReplayServer`](super::ReplayServer) did.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -24,4 +24,10 @@ pub struct ReplayStatistics {
     pub bytes: u64,
     /// Faults by kind.
     pub faults: BTreeMap<FaultKind, u64>,
+    /// WebSocket connections.
+    pub connections: u64,
+    /// Messages sent over them.
+    pub messages: u64,
+    /// Faults of streams by kind.
+    pub stream_faults: BTreeMap<StreamFaultKind, u64>,
 }

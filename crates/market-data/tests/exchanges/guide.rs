@@ -84,6 +84,25 @@ high = 2
 low = 3
 close = 4
 unit = "ms"
+[[websocket]]
+kinds = ["spot"]
+subscribe = ["a"]
+subscribed = "a"
+refused = "{a}"
+message = "{a}"
+candles = "a"
+volume = "base"
+bootstrap = { host = "rest", path = "/", endpoint = ["a"] }
+ping = { every_ms = 1000 }
+closed = { column = 5, value = true }
+[websocket.response]
+layout = "array"
+time = 0
+open = 1
+high = 2
+low = 3
+close = 4
+unit = "ms"
 [[markets]]
 host = "rest"
 path = "/"
@@ -209,10 +228,18 @@ fn the_variant_of_the_guide_keeps_its_part() {
 }
 
 #[test]
+fn the_stream_of_the_guide_is_the_one_of_its_record() {
+    let page = guide();
+    let stream = blocks(&page).into_iter().find(|block| block.contains("[[websocket]]")).unwrap();
+    let record = read("crates/market-data/exchanges/bybit.toml");
+    assert!(record.contains(stream), "{stream}");
+}
+
+#[test]
 fn the_tables_name_every_field_and_no_other() {
     let page = guide();
     let mut head = known("");
-    for nested in ["errors", "candles", "markets"] {
+    for nested in ["errors", "candles", "websocket", "markets"] {
         assert!(head.remove(nested), "{nested}");
     }
     head.extend(below("errors", known("errors")));
@@ -223,6 +250,8 @@ fn the_tables_name_every_field_and_no_other() {
     candles.extend(below("response", known("candles.response")));
     // Without a word of its own: the path to the rows is `response.rows`.
     assert_eq!(fields(&page, "### `[[candles]]`"), candles);
+
+    assert_eq!(fields(&page, "### `[[websocket]]`"), known("websocket"));
 
     let mut markets = known("markets");
     // Taken from the currencies unless said; said together with them.
@@ -240,6 +269,10 @@ fn what_is_nested_below_the_tables_is_what_they_say() {
     let each = ["method", "host", "path", "query", "body", "rows", "where", "value"];
     assert_eq!(known("markets.each"), names(&each));
     assert_eq!(known("markets.next"), names(&["query", "body", "from"]));
+    let bootstrap = ["method", "host", "path", "endpoint", "query"];
+    assert_eq!(known("websocket.bootstrap"), names(&bootstrap));
+    assert_eq!(known("websocket.ping"), names(&["every_ms", "send", "answer"]));
+    assert_eq!(known("websocket.closed"), names(&["column", "value"]));
     assert_eq!(known("symbol_rule"), names(&["id", "extra"]));
 }
 

@@ -12,6 +12,8 @@ use super::newest_row::NewestRow;
 use super::patience::{Patience, Verdict};
 use super::sequencer::{Next, Offer, Sequencer};
 use super::{LiveParams, LiveRequest, ServerClock};
+#[cfg(feature = "websocket")]
+use crate::exchange::CandleChannel;
 use crate::exchange::{ExchangeError, ExchangeResult, Market};
 use crate::network::{CandlePage, CandlePages, DownloadRequest, ExchangeClient, FetchReport};
 
@@ -82,6 +84,53 @@ impl Feed {
 
     pub(super) fn report(&self) -> &SharedReport {
         &self.source.report
+    }
+
+    /// The channel on which the exchange streams these candles.
+    #[cfg(feature = "websocket")]
+    pub(super) fn channel(&self) -> Result<CandleChannel, Stop> {
+        let exchange = self.source.client.exchange();
+        exchange.candle_channel(&self.market, self.timeframe()).map_err(Stop::Failed)
+    }
+
+    #[cfg(feature = "websocket")]
+    pub(super) fn client(&self) -> &ExchangeClient {
+        &self.source.client
+    }
+
+    /// The earliest open time that may still be given.
+    #[cfg(feature = "websocket")]
+    pub(super) fn from(&self) -> Timestamp {
+        self.sequencer.from()
+    }
+
+    /// When a candle closes.
+    #[cfg(feature = "websocket")]
+    pub(super) fn close_of(&self, open: Timestamp) -> Option<Timestamp> {
+        self.timeframe().next_open(open)
+    }
+
+    /// Whether candles open at such times, as far as known.
+    #[cfg(feature = "websocket")]
+    pub(super) fn is_on_grid(&self, open: Timestamp) -> bool {
+        self.anchor.is_none_or(|anchor| {
+            let steps = self.timeframe().steps_between(anchor, open);
+            steps.and_then(|steps| self.timeframe().step(anchor, steps)) == Some(open)
+        })
+    }
+
+    /// A candle as the exchange has it now; `None` when that cannot be had at once.
+    #[cfg(feature = "websocket")]
+    pub(super) async fn glance(&mut self, open: Timestamp) -> Result<Option<Candle>, Stop> {
+        let request = self.request().since(open).limit(2);
+        let request = DownloadRequest { unfinished: true, check_gaps: false, ..request };
+        let mut pages = self.pages(request)?;
+        pages.go_window_by_window();
+        let page = pages.next_page().await;
+        self.count(&pages.take_report());
+        let Ok(Some(page)) = page else { return Ok(None) };
+        let row = page.candles.into_iter().find(|row| row.open_time == open);
+        Ok(row.and_then(|row| Candle::try_from(row).ok()))
     }
 
     /// Up to when what has closed is final: the server's time less the margin.
@@ -382,12 +431,7 @@ impl Source {
         patience: &mut Patience,
     ) -> Result<(), Stop> {
         let verdict = patience.judge(&error, &self.request.params, self.clock.now());
-        {
-            let mut report = self.report.lock();
-            report.errors += 1;
-            *report.errors_by_kind.entry(error.kind()).or_default() += 1;
-            report.last_error = Some(error.to_string());
-        }
+        self.report.note_failure(&error);
         match verdict {
             Verdict::End => Err(Stop::Failed(error)),
             Verdict::Wait(wait) => {

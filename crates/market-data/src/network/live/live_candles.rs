@@ -11,7 +11,9 @@ use tracing::{Instrument as _, info, info_span, warn};
 use super::feed::{Source, Stop};
 use super::live_report::SharedReport;
 use super::polling::poll;
-use super::{LiveClock, LiveReport, LiveRequest, ServerClock};
+#[cfg(feature = "websocket")]
+use super::streaming::stream;
+use super::{LiveClock, LiveReport, LiveRequest, ServerClock, Transport};
 use crate::exchange::ExchangeResult;
 use crate::network::ExchangeClient;
 
@@ -106,7 +108,14 @@ impl ExchangeClient {
 async fn run(source: Source) {
     let sender = source.sender.clone();
     info!("begins");
-    let Err(stop) = poll(source).await;
+    let Err(stop) = match source.request.params.transport {
+        Transport::Polling => poll(source).await,
+        #[cfg(feature = "websocket")]
+        Transport::WebSocket => stream(source).await,
+        // The request was checked.
+        #[cfg(not(feature = "websocket"))]
+        Transport::WebSocket => poll(source).await,
+    };
     if let Stop::Failed(error) = stop {
         warn!(%error, "ends");
         // Whoever reads no more needs no error.

@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use forecastle_core::Timestamp;
 use serde::Serialize;
 
+use crate::exchange::ExchangeError;
+
 /// Says what a live source did and found so far, and its latest readings.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[non_exhaustive]
@@ -50,6 +52,8 @@ pub struct LiveReport {
     pub errors_by_kind: BTreeMap<&'static str, u64>,
     /// What the latest failure said.
     pub last_error: Option<String>,
+    /// Candles that a stream gave before they were asked for over HTTP.
+    pub streamed: u64,
     /// Times that a stream had to be connected anew.
     pub reconnects: u64,
     /// Messages of a stream that could not be read.
@@ -65,6 +69,14 @@ pub(super) struct SharedReport(Arc<Mutex<LiveReport>>);
 impl SharedReport {
     pub(super) fn new(report: LiveReport) -> Self {
         Self(Arc::new(Mutex::new(report)))
+    }
+
+    /// Counts a failure.
+    pub(super) fn note_failure(&self, error: &ExchangeError) {
+        let mut report = self.lock();
+        report.errors += 1;
+        *report.errors_by_kind.entry(error.kind()).or_default() += 1;
+        report.last_error = Some(error.to_string());
     }
 
     /// The report, for a moment.

@@ -17,20 +17,7 @@ pub(super) async fn poll(source: Source) -> Result<Infallible, Stop> {
     feed.catch_up().await?;
     let mut early = 0;
     loop {
-        let settled = feed.settled();
-        let (_, due) = feed.in_progress(settled);
-        let margin = feed.params().margin_millis();
-        let mut wake = due.as_millis().saturating_add(margin);
-        if feed.is_up_to_date(settled) {
-            early = 0;
-        } else {
-            feed.report().lock().early_polls += 1;
-            let wait = i64::try_from(feed.params().retry(early).as_millis()).unwrap_or(i64::MAX);
-            let again = feed.clock().now().as_millis().saturating_add(wait);
-            early = if again < wake { early + 1 } else { 0 };
-            wake = wake.min(again);
-        }
-        let wake = Timestamp::from_millis(wake);
+        let wake = next_poll(&feed, &mut early);
         trace!(%wake, early, "waiting");
         feed.clock().sleep_until(wake).await;
         if !feed.catch_up().await? {
@@ -39,4 +26,23 @@ pub(super) async fn poll(source: Source) -> Result<Infallible, Stop> {
             feed.catch_up().await?;
         }
     }
+}
+
+/// When to ask again after asking for what has closed; `early` counts the times in a row that it
+/// was not there yet.
+pub(super) fn next_poll(feed: &Feed, early: &mut u32) -> Timestamp {
+    let settled = feed.settled();
+    let (_, due) = feed.in_progress(settled);
+    let margin = feed.params().margin_millis();
+    let mut wake = due.as_millis().saturating_add(margin);
+    if feed.is_up_to_date(settled) {
+        *early = 0;
+    } else {
+        feed.report().lock().early_polls += 1;
+        let wait = i64::try_from(feed.params().retry(*early).as_millis()).unwrap_or(i64::MAX);
+        let again = feed.clock().now().as_millis().saturating_add(wait);
+        *early = if again < wake { *early + 1 } else { 0 };
+        wake = wake.min(again);
+    }
+    Timestamp::from_millis(wake)
 }

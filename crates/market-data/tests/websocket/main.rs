@@ -1,0 +1,10 @@
+//! Candle streams: the documented messages, and the client against local servers.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod bench;
+mod hostile_messages;
+mod live;
+mod messages;
+mod scripted;
+mod subscriptions;
+mod unruly_servers;
