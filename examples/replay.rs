@@ -22,8 +22,8 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, ValueEnum};
 use forecastle::core::{Candle, CandleSeries, Timeframe, Timestamp};
 use forecastle::market_data::{
-    Exchange, ExchangeClient, Faults, LiveClock, Market, ReadOptions, ReplayParams,
-    ReplaySeries, ReplayServer, Simulator, SimulatorParams, read_candles, sample_markets,
+    Exchange, ExchangeClient, Faults, LiveClock, Market, ReadOptions, ReplayParams, ReplaySeries,
+    ReplayServer, Simulator, SimulatorParams, read_candles, sample_markets,
 };
 
 #[path = "support/exchange.rs"]

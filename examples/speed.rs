@@ -84,7 +84,9 @@ fn main() -> Result<()> {
 
     let structure = MarketStructure::new(VwapAnchor::default(), RuleParams::default())?;
     let rules = best(3, || {
-        structure.rows(view).for_each(|row| drop(black_box(row)));
+        structure.rows(view).for_each(|row| {
+            black_box(row);
+        });
         Ok(())
     })?;
     report("indicators, regime, rules and text, stream", rules / bars * 1e9, "ns", "");
