@@ -60,6 +60,9 @@ struct Args {
     speed: Option<f64>,
     #[command(flatten)]
     live: live::LiveArgs,
+    /// And so many simulated candles that are still to come
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    ahead: usize,
     /// Where to listen on 127.0.0.1; 0 takes a free port
     #[arg(long, default_value_t = 0)]
     port: u16,
@@ -108,7 +111,7 @@ fn run(args: &Args) -> Result<()> {
             }
             let candles = match &recorded {
                 Some(recorded) => recorded.clone(),
-                None => Arc::new(simulated(args, series.len())?),
+                None => Arc::new(simulated(args, series.len(), args.ahead)?),
             };
             series.push(ReplaySeries::new(exchange.clone(), market, candles));
         }
@@ -139,7 +142,7 @@ async fn drive(args: &Args, speed: f64) -> Result<()> {
     let there = Exchange::find(id)?;
     let candles = match &args.candles {
         Some(_) => recorded(args)?,
-        None => simulated(args, 0)?,
+        None => simulated(args, 0, 0)?,
     };
     let timeframe = candles.timeframe();
     let market = match &args.symbol {
@@ -270,13 +273,14 @@ fn shifted(series: &CandleSeries) -> Result<CandleSeries> {
     Ok(moved)
 }
 
-fn simulated(args: &Args, index: usize) -> Result<CandleSeries> {
+/// The candles up to now, and so many after it.
+fn simulated(args: &Args, index: usize, ahead: usize) -> Result<CandleSeries> {
     let timeframe = args.timeframe;
     let back = i64::try_from(args.simulate)?.saturating_sub(1);
     let newest = timeframe.floor(now()).context("the clock is out of range")?;
     let start = timeframe.step(newest, -back).context("too many candles")?;
     let seed = args.seed.wrapping_add(u64::try_from(index)?);
-    let n = args.simulate;
+    let n = args.simulate.saturating_add(ahead);
     Ok(Simulator::new(SimulatorParams { seed, n, timeframe, start, ..Default::default() })?
         .series()?)
 }

@@ -13,6 +13,8 @@ use crate::{
     MarketStructureStream, RefitParams, Swap, TableRow,
 };
 
+/// Candles that new models may be behind, at least, before an update waits for them.
+const FEWEST_BEHIND: usize = 10_000;
 /// Swaps that are remembered.
 const SWAPS_KEPT: usize = 100;
 
@@ -259,14 +261,14 @@ impl LivePipeline {
 
     /// Hands the candle to the fit in the background, and lets its models take over when it is time.
     fn take_over(&mut self, candle: Candle) -> Option<RefitEvent> {
-        let handover = self.params.refit.map(|refit| refit.handover);
+        let RefitParams { handover, window, .. } = self.params.refit?;
         let refitting = self.refitting.as_mut()?;
         refitting.push(candle);
-        let behind = refitting.since().len() as u64;
+        let behind = refitting.since().len();
         let wait = match handover {
-            Some(Handover::After(candles)) if behind < candles => return None,
-            Some(Handover::After(_)) => true,
-            Some(Handover::WhenReady) | None => false,
+            Handover::After(candles) if (behind as u64) < candles => return None,
+            Handover::After(_) => true,
+            Handover::WhenReady => behind >= window.max(FEWEST_BEHIND),
         };
         self.swap(wait)
     }

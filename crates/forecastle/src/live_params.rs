@@ -27,8 +27,10 @@ pub enum GapPolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Handover {
-    /// From the candle after the one with which it is found ready. Never waits; which candle that is
-    /// depends on how fast the machine is.
+    /// From the candle after the one with which it is found ready, caught up; which candle that is
+    /// depends on how fast the machine is. It never waits, but where candles come faster than models
+    /// forecast, as in a replay at full speed: after `window` of them, and no fewer than 10,000, an
+    /// update lets the new models catch up.
     #[default]
     WhenReady,
     /// So many candles after the fit was begun, on any machine: an update waits for a fit that is late.

@@ -5,6 +5,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use forecastle_core::{Candle, CandleSeries, Error, Progress, ProgressEvent, Result};
 
+use thread_priority::{ThreadPriority, set_current_thread_priority};
+use tracing::debug;
+
 use crate::FittedPipeline;
 use crate::forecaster::Forecaster;
 use crate::swap::{RecentSkill, Told, recent_skill};
@@ -166,13 +169,19 @@ impl Shared {
     }
 }
 
-/// The threads of all fits in the background: every core but one, which is left to live updates.
+/// The threads of all fits in the background: every core but one, which is left to live updates, and
+/// behind them in the queue for any core.
 fn threads() -> Option<&'static rayon::ThreadPool> {
     static POOL: OnceLock<Option<rayon::ThreadPool>> = OnceLock::new();
     let build = || {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let builder = rayon::ThreadPoolBuilder::new().num_threads(cores.saturating_sub(1).max(1));
-        builder.thread_name(|i| format!("refit-{i}")).build().ok()
+        let builder = builder.thread_name(|i| format!("refit-{i}")).start_handler(|_| {
+            if let Err(error) = set_current_thread_priority(ThreadPriority::Min) {
+                debug!(%error, "fits in the background run at the usual priority");
+            }
+        });
+        builder.build().ok()
     };
     POOL.get_or_init(build).as_ref()
 }
