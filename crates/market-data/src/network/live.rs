@@ -1,5 +1,6 @@
 //! Closed candles as they come: each once, in order, none left out.
 
+mod beginning;
 mod feed;
 #[cfg(feature = "websocket")]
 mod inbox;
@@ -10,6 +11,7 @@ mod live_clock;
 mod live_params;
 mod live_report;
 mod live_request;
+mod newest_row;
 mod patience;
 mod polling;
 mod sequencer;

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tracing::{debug, info, trace, warn};
 
 use super::live_report::SharedReport;
+use super::newest_row::NewestRow;
 use super::patience::{Patience, Verdict};
 use super::sequencer::{Next, Offer, Sequencer};
 use super::{LiveParams, LiveRequest, ServerClock};
@@ -43,20 +44,15 @@ pub(super) enum Stop {
 /// [`release`](Self::release) gives all that is certain, asking once more about holes.
 #[derive(Debug)]
 pub(super) struct Feed {
-    source: Source,
-    market: Market,
-    patience: Patience,
-    sequencer: Sequencer,
+    pub(super) source: Source,
+    pub(super) market: Market,
+    pub(super) patience: Patience,
+    pub(super) sequencer: Sequencer,
     /// An open time seen: candles of days and weeks may lie off the grid.
-    anchor: Option<Timestamp>,
+    pub(super) anchor: Option<Timestamp>,
     /// Up to here the exchange was asked, and gave what it had then.
-    asked: Timestamp,
-    /// Whether the exchange gives candles in progress.
-    gives_unfinished: bool,
-    /// Newest rows that stayed as they were, as far as it was not seen to.
-    stayed: u32,
-    /// The newest row of an answer, closed by the clock, and when it was asked for.
-    unconfirmed: Option<(RawCandle, Timestamp)>,
+    pub(super) asked: Timestamp,
+    pub(super) newest_row: NewestRow,
 }
 
 /// Up to so many candles are asked for in one request of no more rows than that.
@@ -66,102 +62,12 @@ const FEW: i64 = 64;
 const LOOK_BACK: i64 = 8;
 
 impl Feed {
-    /// Finds the market and where to begin, however long that takes.
-    pub(super) async fn open(source: Source) -> Result<Self, Stop> {
-        let mut patience = Patience::default();
-        let market = loop {
-            match source.client.market(&source.request.symbol).await {
-                Ok(market) => break market,
-                Err(error) => source.endure(error, &mut patience).await?,
-            }
-        };
-        let timeframe = source.request.timeframe;
-        let nowhere = Timestamp::from_millis(i64::MIN);
-        let sequencer = Sequencer::new(timeframe, nowhere, nowhere);
-        let mut feed = Self {
-            source,
-            market,
-            patience,
-            sequencer,
-            anchor: None,
-            asked: nowhere,
-            gives_unfinished: false,
-            stayed: 0,
-            unconfirmed: None,
-        };
-        let (after, history) = (feed.source.request.after, feed.source.request.history);
-        let known = feed.source.clock.skew_ms().is_some();
-        if !known || after.is_none() && history.is_none() {
-            feed.ask_time().await?;
-        }
-        match (after, history) {
-            (Some(after), _) => {
-                let expected = timeframe.next_open(after).unwrap_or(after);
-                feed.sequencer = Sequencer::new(timeframe, next_instant(after), expected);
-            }
-            (None, Some(n)) if n > 0 => feed.begin_with_history(n).await?,
-            _ => feed.begin_now(),
-        }
-        Ok(feed)
-    }
-
-    /// Asks for the newest rows: their answer tells what time it is there, they on which grid
-    /// candles lie.
-    pub(super) async fn ask_time(&mut self) -> Result<(), Stop> {
-        self.newest(2).await.map(drop)
-    }
-
-    /// Begins with the candle in progress.
-    fn begin_now(&mut self) {
-        let now = self.source.clock.now();
-        let before = self.timeframe().step(now, -1).unwrap_or(now);
-        let from = next_instant(before);
-        self.sequencer = Sequencer::new(self.timeframe(), from, from);
-    }
-
-    /// Begins with the last `n` candles that are certain. The newest row is none: it comes by the
-    /// first poll.
-    async fn begin_with_history(&mut self, n: usize) -> Result<(), Stop> {
-        let settled = self.settled();
-        let mut rows = self.newest(n.saturating_add(2)).await?;
-        rows.pop();
-        rows.retain(|row| self.is_closed(row.open_time, settled));
-        let rows = rows.split_off(rows.len().saturating_sub(n));
-        let Some(first) = rows.first().map(|row| row.open_time) else {
-            self.begin_now();
-            return Ok(());
-        };
-        self.sequencer = Sequencer::new(self.timeframe(), first, first);
-        let last = rows.last().map_or(first, |row| row.open_time);
-        self.sequencer.settle(next_instant(last));
-        self.note_backfill(rows.len());
-        for row in rows {
-            self.take(row);
-            self.give().await?;
-        }
-        Ok(())
-    }
-
-    /// The newest rows, oldest first, the one in progress among them.
-    async fn newest(&mut self, n: usize) -> Result<Vec<RawCandle>, Stop> {
-        let request = DownloadRequest { unfinished: true, ..self.request().limit(n) };
-        let mut pages = self.pages(request)?;
-        let mut rows: Vec<RawCandle> = Vec::new();
-        while let Some(page) = self.next_page(&mut pages).await? {
-            rows.extend(page.candles);
-        }
-        rows.sort_by_key(|row| row.open_time);
-        rows.dedup_by_key(|row| row.open_time);
-        if let Some(last) = rows.last() {
-            self.see(last.open_time, self.source.clock.now());
-        }
-        Ok(rows)
-    }
-
     /// Notes on which grid candles lie, and whether some in progress are given.
-    fn see(&mut self, open: Timestamp, now: Timestamp) {
+    pub(super) fn see(&mut self, open: Timestamp, now: Timestamp) {
         self.anchor = self.anchor.max(Some(open));
-        self.gives_unfinished |= !self.is_closed(open, now);
+        if !self.is_closed(open, now) {
+            self.newest_row.see_unfinished();
+        }
     }
 
     pub(super) fn params(&self) -> &LiveParams {
@@ -360,51 +266,20 @@ impl Feed {
         Ok(())
     }
 
-    /// Takes the closed rows of an answer that reaches to the newest.
-    ///
-    /// The newest row may be a candle in progress though it should have closed: of an answer that
-    /// is old, or of a feed that lags. It is taken once a later row is there, or when asking again
-    /// after a while brings the same; at once only from an exchange that gives none in progress.
+    /// Takes the closed rows of an answer that reaches to the newest; that one, when it is certain.
     fn take_newest(&mut self, rows: &[RawCandle], asked: Timestamp) {
         let settled = self.less_margin(asked);
+        let pause = self.params().retry(0);
         for (place, row) in rows.iter().enumerate() {
             self.see(row.open_time, asked);
             if !self.is_closed(row.open_time, settled) {
                 continue;
             }
             let newest = place + 1 == rows.len();
-            if !newest || self.gives_closed_only() || self.is_confirmed(row, asked) {
+            if !newest || self.newest_row.is_final(row, asked, pause) {
                 self.take(*row);
             }
         }
-    }
-
-    fn gives_closed_only(&self) -> bool {
-        const ENOUGH: u32 = 3;
-        !self.gives_unfinished && self.stayed >= ENOUGH
-    }
-
-    /// Whether the newest row is as it was some time ago; it is kept for the next time.
-    fn is_confirmed(&mut self, row: &RawCandle, asked: Timestamp) -> bool {
-        let same = |held: &RawCandle| {
-            let numbers = |row: &RawCandle| {
-                [row.open, row.high, row.low, row.close, row.volume].map(f64::to_bits)
-            };
-            held.open_time == row.open_time && numbers(held) == numbers(row)
-        };
-        let retry = i64::try_from(self.params().retry_ms).unwrap_or(i64::MAX);
-        match &self.unconfirmed {
-            Some((held, since)) if same(held) => {
-                let stays = asked.millis_since(*since).is_some_and(|waited| waited >= retry);
-                self.stayed += u32::from(stays);
-                return stays;
-            }
-            // One that changes is in progress.
-            Some((held, _)) => self.gives_unfinished |= held.open_time == row.open_time,
-            None => {}
-        }
-        self.unconfirmed = Some((*row, asked));
-        false
     }
 
     fn less_margin(&self, time: Timestamp) -> Timestamp {
@@ -413,7 +288,7 @@ impl Feed {
     }
 
     /// Takes a closed candle as it came, the volume in base currency.
-    fn take(&mut self, mut row: RawCandle) {
+    pub(super) fn take(&mut self, mut row: RawCandle) {
         let repaired = row.volume.is_nan() || row.volume < 0.0;
         if repaired {
             row.volume = 0.0;
@@ -480,7 +355,7 @@ impl Feed {
     }
 
     /// Gives what is certain already.
-    async fn give(&mut self) -> Result<(), Stop> {
+    pub(super) async fn give(&mut self) -> Result<(), Stop> {
         while let Some(Next { candle, missing }) = self.sequencer.pop() {
             let open = candle.open_time();
             let close = self.timeframe().next_open(open).unwrap_or(open);
@@ -504,7 +379,10 @@ impl Feed {
     }
 
     /// Asks for a page until it comes.
-    async fn next_page(&mut self, pages: &mut CandlePages) -> Result<Option<CandlePage>, Stop> {
+    pub(super) async fn next_page(
+        &mut self,
+        pages: &mut CandlePages,
+    ) -> Result<Option<CandlePage>, Stop> {
         loop {
             let outcome = pages.next_page().await;
             self.count(&pages.take_report());
@@ -529,17 +407,17 @@ impl Feed {
         report.clock_skew_ms = self.source.clock.skew_ms();
     }
 
-    fn note_backfill(&self, candles: usize) {
+    pub(super) fn note_backfill(&self, candles: usize) {
         info!(candles, "filling in what has closed meanwhile");
         self.source.report.lock().backfills += 1;
     }
 
-    fn request(&self) -> DownloadRequest {
+    pub(super) fn request(&self) -> DownloadRequest {
         let request = DownloadRequest::new(&self.source.request.symbol, self.timeframe());
         DownloadRequest { read_ahead: false, ..request }
     }
 
-    fn pages(&self, request: DownloadRequest) -> Result<CandlePages, Stop> {
+    pub(super) fn pages(&self, request: DownloadRequest) -> Result<CandlePages, Stop> {
         let (client, market) = (self.source.client.clone(), self.market.clone());
         CandlePages::new(client, market, request).map_err(Stop::Failed)
     }
@@ -547,7 +425,11 @@ impl Feed {
 
 impl Source {
     /// Waits a failure out, or ends.
-    async fn endure(&self, error: ExchangeError, patience: &mut Patience) -> Result<(), Stop> {
+    pub(super) async fn endure(
+        &self,
+        error: ExchangeError,
+        patience: &mut Patience,
+    ) -> Result<(), Stop> {
         let verdict = patience.judge(&error, &self.request.params, self.clock.now());
         self.report.note_failure(&error);
         match verdict {
@@ -566,6 +448,6 @@ impl Source {
     }
 }
 
-fn next_instant(time: Timestamp) -> Timestamp {
+pub(super) fn next_instant(time: Timestamp) -> Timestamp {
     Timestamp::from_millis(time.as_millis().saturating_add(1))
 }
