@@ -9,9 +9,11 @@
 //!   [`ExchangeClient`] fetches them: page by page, with a report, in the exchange's pace; and
 //!   [`sweep`] finds out which work without a key.
 //! - **Live**: [`ExchangeClient::live`] gives every further candle when it has closed, by the
-//!   server's clock, each once and none left out, through whatever outage.
+//!   server's clock, each once and none left out, through whatever outage; by polling or, with the
+//!   feature `websocket`, from a stream. [`CandleChannel`] writes and reads the messages.
 //! - **Cache**: [`CandleCache`] keeps what was fetched; [`CachedSource`] puts it before any source.
-//! - **Replay**: with the feature `replay`, `ReplayServer` answers as any exchange does, with faults.
+//! - **Replay**: with the feature `replay`, `ReplayServer` answers and streams as any exchange does,
+//!   with faults.
 //! - **Sources**: [`FileSource`], [`SeriesSource`] and [`ExchangeClient`] serve page by page through
 //!   core's [`CandleSource`](forecastle_core::CandleSource).
 //!

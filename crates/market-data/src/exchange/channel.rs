@@ -158,6 +158,9 @@ impl CandleChannel {
     }
 
     /// The unit in which the stream gives volumes.
+    ///
+    /// # Errors
+    /// - [`ExchangeError::Record`] when the record does not fit the market.
     pub fn volume_unit(&self) -> ExchangeResult<VolumeUnit> {
         Ok(self.record()?.volume)
     }

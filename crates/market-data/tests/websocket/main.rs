@@ -6,5 +6,6 @@ mod hostile_messages;
 mod live;
 mod messages;
 mod scripted;
+mod stream_records;
 mod subscriptions;
 mod unruly_servers;

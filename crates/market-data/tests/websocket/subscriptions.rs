@@ -192,7 +192,8 @@ fn subscriptions_and_addresses_are_the_documented_ones() {
     }
 }
 
-/// The answer in CCXT Pro 4.5.90, pro/kucoin.py, `negotiate_helper`, with the public endpoint.
+/// A comment in CCXT Pro 4.5.90, pro/kucoin.py, `negotiate_helper`: a private channel's answer, which has
+/// the same fields.
 const KUCOIN: &str = r#"{"code": "200000", "data": {
     "instanceServers": [{"pingInterval": 50000, "endpoint": "wss://push-private.kucoin.com/endpoint",
         "protocol": "websocket", "encrypt": true, "pingTimeout": 10000}],

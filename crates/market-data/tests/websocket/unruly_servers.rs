@@ -12,6 +12,10 @@ use tokio::net::TcpListener;
 use super::bench::{end, take};
 use super::scripted::{Connection, Scripted};
 
+/// A candle as bybit tells it before its close.
+const IN_PROGRESS: &str = r#"{"topic":"kline.1.BTCUSDT","data":[{"start":1709251200000,"open":"2",
+    "high":"3","low":"1","close":"2","volume":"1","turnover":"1","confirm":false}]}"#;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_never_acknowledges_is_left_and_the_candles_are_polled() {
     let bench = Scripted::start(|connection| Box::pin(connection.stay())).await;
@@ -200,6 +204,8 @@ async fn pings_are_sent_and_a_server_that_answers_them_is_not_left() {
             while let Some(text) = connection.hear().await {
                 assert_eq!(text, r#"{"op":"ping"}"#);
                 connection.send(r#"{"success":true,"ret_msg":"pong","op":"ping"}"#).await;
+                // It has a word to say about candles now and then.
+                connection.send(IN_PROGRESS).await;
             }
         })
     });
@@ -212,6 +218,29 @@ async fn pings_are_sent_and_a_server_that_answers_them_is_not_left() {
     });
     let (connections, reconnects) = silent.await;
     assert!(connections >= 2 && reconnects >= 1, "{connections} {reconnects}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_answers_pings_and_tells_no_candles_is_left() {
+    let bench = Scripted::with_record(
+        |mut connection| {
+            Box::pin(async move {
+                connection.acknowledge().await;
+                while connection.hear().await.is_some() {
+                    connection.send(r#"{"success":true,"ret_msg":"pong","op":"ping"}"#).await;
+                }
+            })
+        },
+        |record| record.replace("every_ms = 20000", "every_ms = 10000"),
+    )
+    .await;
+    let mut candles = bench.live();
+    let taken = take(&mut candles, 15).await;
+    bench.check(&taken);
+    let report = candles.report();
+    assert!(report.reconnects >= 1 && report.streamed == 0, "{report:#?}");
+    // A few candles each, not one.
+    assert!(report.reconnects <= 6, "{report:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,17 +5,21 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use forecastle_core::{Candle, Timestamp};
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 /// Keeps a stream's latest words, however long nobody reads them, in little memory.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     state: Mutex<State>,
     changed: Notify,
+    given_up: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
     connected: bool,
+    /// Whether any candle was told since that was last asked.
+    told: bool,
     closed: BTreeMap<Timestamp, Candle>,
     /// The newest candles as they look, by open time.
     latest: BTreeMap<Timestamp, Candle>,
@@ -43,6 +47,27 @@ impl Inbox {
     pub(super) fn connected(&self) {
         self.state().connected = true;
         self.changed.notify_one();
+    }
+
+    /// Notes that the stream told some candle.
+    pub(super) fn told(&self) {
+        self.state().told = true;
+    }
+
+    /// Whether the stream told any candle since the last time.
+    pub(super) fn was_told(&self) -> bool {
+        std::mem::take(&mut self.state().told)
+    }
+
+    /// Declares the present connection useless.
+    pub(super) fn give_up(&self) {
+        // Who waits now is meant, and nobody later.
+        self.given_up.notify_waiters();
+    }
+
+    /// Waits until the connection is declared useless, from when this is called.
+    pub(super) fn given_up(&self) -> Notified<'_> {
+        self.given_up.notified()
     }
 
     /// Takes a candle that has closed.

@@ -1,9 +1,11 @@
 //! A stream's connection: made, subscribed, kept open, and made again when it breaks.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use forecastle_core::Candle;
+use futures_util::future::{Either, select};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 use tracing::{debug, info, trace, warn};
@@ -195,8 +197,16 @@ impl Link {
         let mut heard = Instant::now();
         let mut ping = heard + every;
         let mut malformed = 0;
+        let mut given_up = pin!(inbox.given_up());
         loop {
-            let waited = timeout_at((heard + idle).min(ping), socket.next()).await;
+            let waited = {
+                let next = pin!(timeout_at((heard + idle).min(ping), socket.next()));
+                match select(given_up.as_mut(), next).await {
+                    // It answers, but of candles it says nothing.
+                    Either::Left(_) => return self.timed_out(heard.elapsed().max(idle)),
+                    Either::Right((waited, _)) => waited,
+                }
+            };
             match waited {
                 Ok(Some(message)) => {
                     heard = Instant::now();
@@ -254,6 +264,9 @@ impl Link {
     }
 
     fn take(&self, candles: Vec<ChannelCandle>, inbox: &Inbox) {
+        if !candles.is_empty() {
+            inbox.told();
+        }
         let latest = self.clock.now().as_millis().saturating_add(LATE_CLOCK_MS);
         for told in candles {
             let mut row = told.candle;

@@ -51,6 +51,9 @@ impl ExchangeClient {
     /// requests, in 50 s at one in 50 ms; more than it admits in the length of a candle are too
     /// many.
     ///
+    /// With [`Transport::WebSocket`](super::Transport::WebSocket) from a stream, which polling
+    /// completes.
+    ///
     /// The clock takes the place of the client's own. In quick motion the waits for the pace and
     /// after failures are so, too, as [`with_speed`](Self::with_speed) says.
     ///

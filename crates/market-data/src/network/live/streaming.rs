@@ -29,6 +29,9 @@ pub(super) async fn stream(source: Source) -> Result<Infallible, Stop> {
     }
 }
 
+/// So many candles in a row that HTTP has and the stream said nothing of, and it is connected anew.
+const MOST_DEAF: u32 = 3;
+
 async fn follow(feed: &mut Feed, inbox: &Inbox) -> Result<Infallible, Stop> {
     let mut early = 0;
     // The open time of the candle that was last compared with an answer over HTTP.
@@ -36,6 +39,7 @@ async fn follow(feed: &mut Feed, inbox: &Inbox) -> Result<Infallible, Stop> {
     feed.catch_up().await?;
     let mut poll = next_poll(feed, &mut early);
     let mut given = feed.from();
+    let mut deaf = 0;
     loop {
         let ended = inbox.succeeded(feed.from()).filter(|c| compared != Some(c.open_time()));
         let ended = ended.and_then(|candle| Some((candle, feed.close_of(candle.open_time())?)));
@@ -59,15 +63,25 @@ async fn follow(feed: &mut Feed, inbox: &Inbox) -> Result<Infallible, Stop> {
             compared = Some(candle.open_time());
             compare(feed, inbox, candle).await?;
         }
+        let complete = feed.is_up_to_date(feed.settled());
         if is_due(poll) {
-            if !feed.catch_up().await? && feed.from() == given {
+            if complete && feed.from() == given {
                 // Nothing has closed by our clock, and the stream gave nothing: has it been set?
                 feed.ask_time().await?;
+            }
+            let (told, before) = (inbox.was_told(), feed.from());
+            if !feed.is_up_to_date(feed.settled()) {
                 feed.catch_up().await?;
+            }
+            // Candles that only HTTP knows of: a stream that is deaf, though it may answer pings.
+            deaf = if told { 0 } else { deaf + u32::from(feed.from() > before) };
+            if deaf >= MOST_DEAF {
+                deaf = 0;
+                inbox.give_up();
             }
             given = feed.from();
             poll = next_poll(feed, &mut early);
-        } else if connected {
+        } else if connected && !complete {
             feed.catch_up().await?;
         }
     }
