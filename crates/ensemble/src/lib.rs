@@ -4,7 +4,9 @@
 //!   (through linfa-linear), [`RidgeParams`] exact ridge regression on standardised, clipped columns.
 //! - **Stacking**: [`out_of_fold`] lets every base model forecast blocks it has not seen;
 //!   [`MetaParams`] turns those forecasts into weights; [`StackingParams`] does both and refits the
-//!   bases on everything. The weight that is missing to 1 belongs to the naive forecast.
+//!   bases on everything, from earlier models on with [`StackingParams::fit_from`]. The weight that
+//!   is missing to 1 belongs to the naive forecast. Folds and refits are spans of the crate `tracing`
+//!   (`stacking`, `out_of_fold`, `fold`, `refit`) at level debug.
 //! - **Intervals**: [`SplitConformal`] reads interval bounds and the probability of the forecast's
 //!   sign off the out-of-fold errors, without a distribution assumed; [`AdaptiveConformal`] keeps
 //!   the coverage while the market drifts, bar by bar and with labels that come late;

@@ -5,7 +5,8 @@
 //!   covariance and missing components; [`StateSpace::smooth`] looks back (non-causal).
 //! - [`LocalLinearTrend`] and [`LocalLevel`] are the models that prices need, written out for their
 //!   two states: the same numbers without matrices, [`LocalLinearTrendStream`] one at a time.
-//! - [`MaximumLikelihood`] finds their variances.
+//! - [`MaximumLikelihood`] finds their variances, from nothing or from earlier ones on, and tells
+//!   its search through the crate `tracing` at level debug.
 //! - [`KalmanParams`] fits [`Kalman`], the forecaster of log returns that the other crates' stacks
 //!   take like any model.
 //!

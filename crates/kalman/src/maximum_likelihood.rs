@@ -28,8 +28,8 @@ const STARTS: [&[[f64; 3]]; 3] = [
     // A smooth curve under noise.
     &[[1e-3, 1e-3, 1.0], [1e-3, 1.0, 1.0], [1e-4, 1e-8, 1.0], [1e-4, 1e-5, 1.0]],
 ];
-/// Where a variance that a warm start has at 0 is looked for again, relative to the series' own
-/// scale: near 0 the likelihood is flat, and no descent leads away from it.
+/// Where a variance that is 0 or small in a warm start is looked for again, relative to the series'
+/// own scale: near 0 the likelihood is flat, and no descent leads away from it.
 const REVIVED: [[f64; 4]; 3] =
     [[1e-4, 1e-3, 1e-2, 0.1], [1e-8, 1e-6, 1e-4, 1e-2], [1e-3, 1e-2, 0.1, 1.0]];
 /// Log-likelihood differences that do not matter while the kinds of start are compared.
@@ -108,9 +108,9 @@ impl MaximumLikelihood {
 
     /// Finds the three variances from earlier ones on (a warm start), in about half the evaluations.
     ///
-    /// For a series that has moved on by a few rows. The search begins where `start` is unless the
-    /// table of starts holds something likelier already, in which case it is that of
-    /// [`fit_trend`](Self::fit_trend). Where the likelihood has several maxima it may end in
+    /// For a series that has moved on by a few rows. The search begins at `start`, brought to the
+    /// series' scale, unless the table of starts holds something likelier already, in which case it
+    /// is that of [`fit_trend`](Self::fit_trend). Where the likelihood has several maxima it may end in
     /// another one than a search from nothing.
     ///
     /// # Errors
@@ -272,32 +272,34 @@ impl Search<'_> {
         })
     }
 
-    /// Earlier variances, if they are likelier now than all of the table's.
+    /// Earlier variances, if they are as likely now as any of the table's.
     fn go_on_from(
         &mut self,
         start: TrendVariances,
         free: [bool; 3],
         starts: &[Found],
     ) -> Option<Found> {
-        let mut variances = start.to_array();
-        for (variance, free) in variances.iter_mut().zip(free) {
-            *variance = if free { *variance } else { 0.0 };
-        }
-        let mut best = Found { variances, value: self.value(variances) };
-        let likelier = |found: &Found| starts.iter().all(|other| other.value <= found.value);
-        if !(best.value.is_finite() && likelier(&best)) {
+        // At its best common scale, as the table's: markets calm down more often than they change
+        // in kind.
+        let ratios = start.to_array().map(|variance| variance / self.scale);
+        let mut best = self.start(&[ratios], free);
+        if !(best.value.is_finite() && starts.iter().all(|s| s.value <= best.value + ROUGH)) {
             return None;
         }
-        for (i, ratios) in REVIVED.into_iter().enumerate() {
-            if !free[i] || best.variances[i] > 0.0 {
-                continue;
+        for (i, ratios) in REVIVED.into_iter().enumerate().filter(|&(i, _)| free[i]) {
+            let before = best;
+            for variance in ratios.map(|ratio| ratio * self.scale) {
+                if variance <= 10.0 * before.variances[i] {
+                    continue;
+                }
+                let mut variances = before.variances;
+                variances[i] = variance;
+                let value = self.value(variances);
+                // The logarithm of 0 is no place to descend from.
+                if value > best.value || best.variances[i] == 0.0 {
+                    best = Found { variances, value };
+                }
             }
-            let revived = ratios.map(|ratio| {
-                let mut variances = best.variances;
-                variances[i] = ratio * self.scale;
-                Found { variances, value: self.value(variances) }
-            });
-            best = revived.into_iter().max_by(|a, b| a.value.total_cmp(&b.value))?;
         }
         best.value.is_finite().then_some(best)
     }

@@ -77,18 +77,18 @@ pub(crate) fn fit_with<P: NeuralParams, L: Learner>(
     let prepared =
         Prepared::new(kind, dataset, rows, network.lookback(), &standardizer, target.as_ref())?;
     let [head, tail] = &prepared.rows;
-    let fallback = match (tail.is_empty(), start) {
-        (true, _) => None,
-        (false, Some(_)) => Some(weights.clone()),
-        (false, None) => Some(headless(network.layout(), &weights)),
-    };
-    let fallback = match fallback {
-        None => None,
-        Some(weights) => {
+    // What no epoch betters is answered by the mean, or by the start where that is no worse.
+    let mut fallback: Option<(f64, Vec<f32>)> = None;
+    if !tail.is_empty() {
+        let mean = headless(network.layout(), &weights);
+        for weights in start.map(|_| weights.clone()).into_iter().chain([mean]) {
             let mut learner = learner(&network, weights.clone(), training)?;
-            Some((learner.loss(&prepared.samples, tail)?, weights))
+            let loss = learner.loss(&prepared.samples, tail)?;
+            if fallback.as_ref().is_none_or(|(least, _)| loss < *least) {
+                fallback = Some((loss, weights));
+            }
         }
-    };
+    }
     let mut learner = learner(&network, weights, training)?;
     let training = Training { params: training, stage: kind, progress: dataset.progress() };
     let (weights, report) =

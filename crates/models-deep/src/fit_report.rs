@@ -12,7 +12,7 @@ pub struct FitReport {
     pub epochs: usize,
     /// The epoch, from 1, whose weights were kept: the last, or that of the best validation loss. 0
     /// says that no epoch was better than the mean of the training targets, or than the model that a
-    /// warm start began with.
+    /// warm start began with, and the better of the two was kept.
     #[doc(alias = "best_iteration")]
     pub best_epoch: usize,
     /// Rows with a positive weight that were learnt from.
@@ -21,8 +21,8 @@ pub struct FitReport {
     pub validation_rows: usize,
     /// Numbers that were learnt.
     pub n_weights: usize,
-    /// Loss over the held-back rows that an epoch must be below: that of the mean, or of the model that
-    /// a warm start began with; `None` without early stopping.
+    /// Loss over the held-back rows that an epoch must be below: that of the mean or, where that is
+    /// lower, of the model that a warm start began with; `None` without early stopping.
     pub fallback_loss: Option<f64>,
     /// Loss over the training rows during each epoch, `(epochs,)`.
     pub train_loss: Vec<f64>,

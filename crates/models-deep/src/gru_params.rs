@@ -102,7 +102,8 @@ impl Fit for GruParams {
 
     /// Fits from the weights of another model on, with its scalings.
     ///
-    /// With early stopping the model comes back as it was when no epoch betters it.
+    /// With early stopping the model comes back as it was when no epoch betters it, or forecasts the
+    /// mean where that is better still.
     ///
     /// # Errors
     /// - [`Error::FeatureMismatch`](forecastle_core::Error::FeatureMismatch) when `start` has other

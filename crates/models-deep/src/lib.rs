@@ -8,6 +8,8 @@
 //! - Weights are safetensors with `PyTorch`'s names and layout, scalings and settings in the same
 //!   file: [`NeuralModel::to_safetensors`], [`from_safetensors`](NeuralModel::from_safetensors),
 //!   [`with_weights`](NeuralModel::with_weights) for what was trained elsewhere.
+//! - [`fit_from`](forecastle_core::Fit::fit_from) trains on from an earlier model. Fits are spans of
+//!   the crate `tracing` (`training`): the outcome is told at level debug, every epoch at level trace.
 //! - With the cargo feature `tch`, `Torch` trains the same models on libtorch, on the processor or a
 //!   GPU.
 //!

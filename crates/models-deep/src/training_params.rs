@@ -44,7 +44,9 @@ impl Schedule {
 /// The last `validation_share` of the selected rows is held back; the rows before it whose labels
 /// reach into it (the dataset's horizon) are purged. The model keeps the weights of its best epoch. When
 /// no epoch is better than the mean of the training targets it forecasts that mean, and a warm start
-/// that gains nothing stays where it began.
+/// that gains nothing stays where it began, or forecasts the mean where that is better. What a warm
+/// start has learnt from must not be held back, or it looks better than it is: windows that roll on
+/// see to that.
 ///
 /// | Name | Default | Purpose | Range |
 /// |---|---|---|---|

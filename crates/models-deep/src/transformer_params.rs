@@ -108,7 +108,8 @@ impl Fit for TransformerParams {
 
     /// Fits from the weights of another model on, with its scalings.
     ///
-    /// With early stopping the model comes back as it was when no epoch betters it.
+    /// With early stopping the model comes back as it was when no epoch betters it, or forecasts the
+    /// mean where that is better still.
     ///
     /// # Errors
     /// - [`Error::FeatureMismatch`] when `start` has other features.

@@ -19,6 +19,10 @@
 //! [`from_xgboost_json`](Boosting::from_xgboost_json)), and [`explain`](Boosting::explain) tells
 //! by exact SHAP values which features moved a forecast.
 //!
+//! [`fit_from`](forecastle_core::Fit::fit_from) goes on from an earlier model, with either library.
+//! Fits are spans of the crate `tracing` (`boosting`): the outcome is told at level debug, every round
+//! at level trace.
+//!
 //! ```
 //! use forecastle_core::{Dataset, Fit, PredictExt, Rows};
 //! use forecastle_models_tree::{BoostingParams, Loss};

@@ -277,3 +277,41 @@ fn parameters_outside_their_range_are_named() {
         }
     }
 }
+
+#[test]
+fn a_warm_start_that_gains_nothing_stays_and_one_that_the_mean_beats_gives_way_to_it() {
+    let (table, targets) = noise(13, 400, 2).unwrap();
+    let rows = Rows::from(0..400);
+    let early_stopping = Some(EarlyStopping { patience: 1, validation_share: 0.25 });
+    let training = TrainingParams {
+        epochs: 20,
+        batch_size: 20,
+        learning_rate: 0.01,
+        early_stopping: None,
+        ..plain()
+    };
+    let start = fit(&params(training), &(table.clone(), targets.clone()), &rows);
+    // Steps so wild that the epoch is of no use.
+    let wild = TrainingParams {
+        epochs: 1,
+        learning_rate: 10.0,
+        gradient_clip: None,
+        early_stopping,
+        ..training
+    };
+    let on = |targets: &Array1<f64>| {
+        let dataset = Dataset::from_table(&table, targets, &rows, 1).unwrap();
+        params(wild).fit_from(dataset, &start).unwrap()
+    };
+    let stayed = on(&targets);
+    assert_eq!(stayed.report().best_epoch, 0, "{:?}", stayed.report());
+    assert!(stayed.report().fallback_loss.unwrap() < 0.7);
+    let (a, b) = (stayed.predict_table(&table).unwrap(), start.predict_table(&table).unwrap());
+    assert_eq!(a, b);
+    // What the start has learnt is now the wrong way round.
+    let mean = targets.sum() / 400.0;
+    let gone = on(&targets.mapv(|y| 2.0 * mean - y));
+    assert_eq!(gone.report().best_epoch, 0, "{:?}", gone.report());
+    let predicted = gone.predict_table(&table).unwrap();
+    assert!(predicted.iter().all(|&p| (p - mean).abs() < 1e-6 * (1.0 + mean.abs())));
+}
