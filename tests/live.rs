@@ -232,6 +232,40 @@ fn refits_at_once_give_the_walk_forward_that_a_backtest_sees() {
 }
 
 #[test]
+fn a_warm_start_keeps_the_folds_and_the_forests_as_they_are() {
+    let candles = simulated(1_000);
+    let history = candles.slice(0..700);
+    let served = |warm_start: bool| {
+        let refit = RefitParams {
+            every: Some(150),
+            window: 700,
+            handover: Handover::After(0),
+            warm_start,
+            ..Default::default()
+        };
+        let params = LiveParams { refit: Some(refit), ..Default::default() };
+        let config = PipelineConfig {
+            models: vec![ModelKind::Boosting, ModelKind::Kalman, ModelKind::Gru],
+            ..Default::default()
+        };
+        let mut live = LivePipeline::new(fit(&config, &history), params).unwrap();
+        live.warm_up(&history).unwrap();
+        let rest = candles.slice(700..1_000);
+        let rows: Vec<TableRow> =
+            rest.view().iter().map(|c| live.update(c).unwrap().unwrap().row).collect();
+        assert_eq!(live.counters().refits, 2);
+        (rows, live.swaps().map(|swap| swap.skill.map(|skill| skill.rows)).collect::<Vec<_>>())
+    };
+    let (cold, warm) = (served(false), served(true));
+    let column = |rows: &[TableRow], of: fn(&TableRow) -> Option<f64>| -> Vec<_> {
+        rows.iter().map(of).collect()
+    };
+    assert_eq!(column(&cold.0, |r| r.forecast.boosting), column(&warm.0, |r| r.forecast.boosting));
+    assert_ne!(column(&cold.0, |r| r.forecast.gru), column(&warm.0, |r| r.forecast.gru));
+    assert_eq!(cold.1, warm.1);
+}
+
+#[test]
 fn a_refit_in_the_background_takes_over_where_it_was_told_to_even_after_a_restart() {
     let candles = simulated(1_300);
     let history = candles.slice(0..700);

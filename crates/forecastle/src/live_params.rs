@@ -47,7 +47,7 @@ pub enum Handover {
 /// | `rest` | 100 | candles after a fit before drift begins another | ≥ 1 |
 /// | `window` | 5000 | newest candles that a fit knows | 1 to 10,000,000 |
 /// | `handover` | when ready | from which candle on the new model serves | |
-/// | `warm_start` | false | whether models start from those before where they can | |
+/// | `warm_start` | false | whether Kalman filter, GRU and Transformer start from those before | |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RefitParams {
@@ -61,8 +61,9 @@ pub struct RefitParams {
     pub window: usize,
     /// From which candle on the new model serves.
     pub handover: Handover,
-    /// Whether models start from those before where they can; out-of-fold fits never do, which would
-    /// let a start that has seen later rows leak into them.
+    /// Whether the Kalman filter, GRU and Transformer start from those before. Boosting and ridge are
+    /// always fitted anew, and so is every out-of-fold fit: a start that has seen later rows would leak
+    /// into it.
     pub warm_start: bool,
 }
 

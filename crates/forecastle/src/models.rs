@@ -1,4 +1,6 @@
-use forecastle_core::{Artifact, DynFit, FeatureTable, Fit, Load, Predict, Result, Target};
+use forecastle_core::{
+    Artifact, Dataset, DynFit, FeatureTable, Fit, Load, Predict, Result, Target,
+};
 use forecastle_ensemble::RidgeParams;
 use forecastle_kalman::Kalman;
 use forecastle_models_deep::{
@@ -61,6 +63,15 @@ impl ModelKind {
         }
     }
 
+    /// Whether a refit on a window that has moved on may begin with the model before. A forest that
+    /// grows with every refit forecasts worse than a fresh one (docs/speed.md), so boosting does not.
+    pub(crate) fn starts_warm(self) -> bool {
+        match self {
+            Self::Kalman | Self::Gru | Self::Transformer => true,
+            Self::Ridge | Self::Boosting | Self::AutoencoderBoosting => false,
+        }
+    }
+
     /// Loads the fitted model.
     pub(crate) fn load(
         self,
@@ -96,6 +107,20 @@ impl ModelKind {
                 format!("features and {latents} latents, {}", booster(config))
             }
         }
+    }
+}
+
+/// Fits anew, whatever there is to start from.
+#[derive(Debug)]
+pub(crate) struct Cold(pub(crate) Box<dyn DynFit>);
+
+impl DynFit for Cold {
+    fn fit_dyn(&self, dataset: Dataset<'_>) -> Result<Box<dyn Predict>> {
+        self.0.fit_dyn(dataset)
+    }
+
+    fn fit_from_dyn(&self, dataset: Dataset<'_>, _: &dyn Predict) -> Result<Box<dyn Predict>> {
+        self.0.fit_dyn(dataset)
     }
 }
 
