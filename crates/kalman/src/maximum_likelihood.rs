@@ -106,7 +106,8 @@ impl MaximumLikelihood {
         self.fit(prior, observations, [true; 3], None, &mut || false)
     }
 
-    /// Finds the three variances from earlier ones on (a warm start), in about half the evaluations.
+    /// Finds the three variances from earlier ones on (a warm start), in half to four fifths of the
+    /// evaluations.
     ///
     /// For a series that has moved on by a few rows. The search begins at `start`, brought to the
     /// series' scale, unless the table of starts holds something likelier already, in which case it

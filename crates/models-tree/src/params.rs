@@ -269,7 +269,7 @@ impl Fit for BoostingParams {
     /// Every refit adds trees and none forgets one, so a forest that is refitted with its full
     /// `n_rounds` again and again learns the noise of the rows that its windows share, and takes
     /// longer than a cold fit. Take few: on hourly candles, with windows that moved on by a tenth, a
-    /// tenth of the rounds took less than half of a cold fit's time and forecast as well, all of them
+    /// tenth of the rounds took a third to a half of a cold fit's time and forecast as well, all of them
     /// forecast 2 % worse. Rows that early stopping holds back must be new to the start, or it looks
     /// better than it is. A start that would come to more than [`MAX_TREES`](Self::MAX_TREES) trees is
     /// left and the fit begins anew.
