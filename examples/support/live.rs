@@ -281,7 +281,7 @@ fn trimmed(path: &Path, format: Format, live: &LivePipeline) -> Result<File> {
                 .split(' ')
                 .next()
                 .and_then(|time| time.parse::<forecastle::core::Timestamp>().ok())
-                .map(|time| time.as_millis()),
+                .map(forecastle::core::Timestamp::as_millis),
         };
         time.is_some_and(|time| until.is_some_and(|until| time <= until.as_millis()))
     };

@@ -237,11 +237,11 @@ fn lead(config: &PipelineConfig) -> usize {
 
 /// Rows that the models read, and the quantiles' one.
 fn capacity(learned: &Learned) -> usize {
-    let rows = |base: &Box<dyn Predict>| match base.lookback() {
+    let rows = |base: &dyn Predict| match base.lookback() {
         Lookback::Rows(n) => n,
         Lookback::Unbounded => 1,
     };
-    learned.stacking.bases().iter().map(rows).max().unwrap_or(1)
+    learned.stacking.bases().iter().map(|base| rows(base.as_ref())).max().unwrap_or(1)
 }
 
 fn copied(stream: &Option<Box<dyn PredictStream>>) -> Option<Box<dyn PredictStream>> {
@@ -256,5 +256,5 @@ fn newest<'a>(
 ) -> ArrayView2<'a, f64> {
     let n = window.nrows();
     let context = lookback.context(n.saturating_sub(1));
-    window.clone().slice_move(s![n - 1 - context.min(n - 1).., from..])
+    window.slice_move(s![n - 1 - context.min(n - 1).., from..])
 }
