@@ -399,7 +399,8 @@ fn the_batch_table_equals_the_stream_bit_for_bit() {
             let (a, b) = (bits(&batch.structure.indicators), bits(&row.indicators));
             assert_eq!(a, b, "{anchor}, row {t}");
             assert_eq!(batch.structure.rules, row.rules, "{anchor}, row {t}");
-            assert_eq!(batch.structure.forecast_text, row.forecast_text, "{anchor}, row {t}");
+            let (a, b) = (batch.structure.forecast_text, row.forecast_text);
+            assert_eq!(a.to_string(), b.to_string(), "{anchor}, row {t}");
         }
     }
 }
