@@ -449,6 +449,10 @@ fn a_journal_that_is_cut_off_loses_what_was_never_taken_and_a_damaged_one_is_ref
     // A state that was written when the journal was not emptied yet.
     let mut store = LiveStore::open(&path).unwrap().unwrap().0;
     store.checkpoint(&live).unwrap();
+    let error = LiveStore::open(&path).unwrap_err().to_string();
+    assert!(error.contains("live state"), "{error}");
+    assert!(LiveStore::create(&path, &live).is_err(), "two writers");
+    drop(store.with_sync());
     fs::write(&journal, &records).unwrap();
     assert_eq!(LiveStore::open(&path).unwrap().unwrap().1.data(), live.data());
 }

@@ -1,6 +1,7 @@
 //! Suites that every implementation of the core traits runs in its own tests.
 //!
-//! A suite returns the first [`Violation`] it finds; a test unwraps it.
+//! A suite returns the first [`Violation`] it finds; a test unwraps it. [`heard`] keeps what a computation
+//! tells through `tracing`.
 //!
 //! ```no_run
 //! # fn check(model: &dyn forecastle_core::DynFit) -> Result<(), forecastle_core::conformance::Violation> {
@@ -12,6 +13,10 @@
 //! })
 //! # }
 //! ```
+
+mod heard;
+
+pub use heard::heard;
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -20,8 +20,9 @@ const MOST_BYTES: u64 = 1 << 32;
 /// name with `.journal` behind it, lie the candles since. A candle costs one small write, not a copy of
 /// all models. Opening takes the journal's candles again, which gives the same bits.
 ///
-/// What is written survives the process; what also has to survive a power cut wants
-/// [`with_sync`](Self::with_sync).
+/// One process at a time: the journal is locked. What is written survives the process; what also has to
+/// survive a power cut wants [`with_sync`](Self::with_sync). The counters of candles that were passed
+/// over or refused are as of the last whole state.
 ///
 /// # Examples
 /// ```
@@ -40,7 +41,8 @@ const MOST_BYTES: u64 = 1 << 32;
 ///         store.record(&live, &candle)?;
 ///     }
 /// }
-/// // Whatever happens now: the next process has all 40.
+/// drop(store);
+/// // Whatever had happened instead: the next process has all 40.
 /// let (_, resumed) = LiveStore::open(&path)?.expect("a state is there");
 /// assert_eq!(resumed.data(), live.data());
 /// # Ok::<(), forecastle::Error>(())
@@ -57,15 +59,10 @@ impl LiveStore {
     /// Writes the pipeline's state, in place of any that is there.
     ///
     /// # Errors
-    /// - [`Error::Component`] when a file cannot be written.
-    /// - [`Error::Artifact`] when a model cannot.
+    /// - [`Error::Component`] when a file cannot be written, or another process keeps its state there.
+    /// - [`Error::Artifact`] when a model cannot be written.
     pub fn create(path: &Path, live: &LivePipeline) -> Result<Self> {
-        let journal = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(journal_of(path))
-            .map_err(failed)?;
+        let journal = locked_journal(path)?;
         let mut store = Self { path: path.to_owned(), journal, records: 0, sync: false };
         store.checkpoint(live)?;
         Ok(store)
@@ -77,20 +74,18 @@ impl LiveStore {
     /// be brought again.
     ///
     /// # Errors
-    /// - [`Error::Component`] when a file cannot be read.
+    /// - [`Error::Component`] when a file cannot be read, or another process keeps its state there.
     /// - [`Error::Artifact`] when a file is damaged, foreign or of another version.
     /// - As [`LivePipeline::update`].
     pub fn open(path: &Path) -> Result<Option<(Self, LivePipeline)>> {
+        if !path.try_exists().map_err(failed)? {
+            return Ok(None);
+        }
+        let journal = locked_journal(path)?;
         let Some(bytes) = read(path)? else {
             return Ok(None);
         };
         let mut live = LivePipeline::load(&Artifact::from_bytes(&bytes)?)?;
-        let journal = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(journal_of(path))
-            .map_err(failed)?;
         let records = read(&journal_of(path))?.unwrap_or_default();
         let whole = records.len() / RECORD * RECORD;
         let until = live.last_open_time();
@@ -124,7 +119,12 @@ impl LiveStore {
         if self.records >= MOST_RECORDS {
             return self.checkpoint(live);
         }
-        self.journal.write_all(&encoded(candle)).map_err(failed)?;
+        if let Err(error) = self.journal.write_all(&encoded(candle)) {
+            // A record of which only a part was written would put all after it out of step.
+            let length = u64::try_from(self.records * RECORD).unwrap_or(u64::MAX);
+            self.journal.set_len(length).map_err(failed)?;
+            return Err(failed(error));
+        }
         if self.sync {
             self.journal.sync_data().map_err(failed)?;
         }
@@ -156,7 +156,8 @@ impl LiveStore {
             file.write_all(&bytes)?;
             // Before the name is taken: a rename must not come before the content.
             file.sync_all()?;
-            std::fs::rename(&beside, &self.path)
+            std::fs::rename(&beside, &self.path)?;
+            if self.sync { sync_folder(&self.path) } else { Ok(()) }
         };
         write().map_err(failed)?;
         self.journal.set_len(0).map_err(failed)?;
@@ -168,6 +169,30 @@ impl LiveStore {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// The journal, for this process alone.
+fn locked_journal(path: &Path) -> Result<File> {
+    let options = OpenOptions::new().read(true).append(true).create(true).to_owned();
+    let journal = options.open(journal_of(path)).map_err(failed)?;
+    match journal.try_lock() {
+        Ok(()) => Ok(journal),
+        Err(TryLockError::WouldBlock) => {
+            let reason = format!("another process keeps its state in {}", path.display());
+            Err(Error::component("live state", reason))
+        }
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// Has a name survive a power cut.
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    // Elsewhere a folder cannot be opened.
+    if cfg!(unix) {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(())
 }
 
 fn journal_of(path: &Path) -> PathBuf {

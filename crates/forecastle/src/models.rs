@@ -44,7 +44,7 @@ impl ModelKind {
         };
         match self {
             Self::Ridge => with_target(config.ridge, config.target),
-            Self::Boosting => with_target(boosting, config.target),
+            Self::Boosting => Box::new(Cold(with_target(boosting, config.target))),
             // A filter of the log close has no other target: its forecast is a level.
             Self::Kalman => Box::new(config.kalman.clone()),
             Self::Gru => {
@@ -58,17 +58,9 @@ impl ModelKind {
             Self::AutoencoderBoosting => {
                 let training = seeded(config.autoencoder.training);
                 let autoencoder = AutoencoderParams { training, ..config.autoencoder.clone() };
-                with_target(WithLatents { autoencoder, model: boosting }, config.target)
+                let model = WithLatents { autoencoder, model: boosting };
+                Box::new(Cold(with_target(model, config.target)))
             }
-        }
-    }
-
-    /// Whether a refit on a window that has moved on may begin with the model before. A forest that
-    /// grows with every refit forecasts worse than a fresh one (docs/speed.md), so boosting does not.
-    pub(crate) fn starts_warm(self) -> bool {
-        match self {
-            Self::Kalman | Self::Gru | Self::Transformer => true,
-            Self::Ridge | Self::Boosting | Self::AutoencoderBoosting => false,
         }
     }
 
@@ -110,7 +102,8 @@ impl ModelKind {
     }
 }
 
-/// Fits anew, whatever there is to start from.
+/// Fits anew, whatever there is to start from: a forest that grows with every refit forecasts worse than
+/// a fresh one.
 #[derive(Debug)]
 pub(crate) struct Cold(pub(crate) Box<dyn DynFit>);
 

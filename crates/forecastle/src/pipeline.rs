@@ -13,7 +13,7 @@ use tracing::debug_span;
 use crate::fitted::{FittedPipeline, GUARD};
 use crate::judge::scales;
 use crate::learned::{Known, Learned};
-use crate::models::{Cold, Inputs};
+use crate::models::Inputs;
 use crate::quantiles::QuantileBand;
 use crate::skill::ENSEMBLE;
 use crate::{IntervalMethod, MarketStructure, ModelKind, PipelineConfig, SkippedModel};
@@ -225,13 +225,6 @@ impl Pipeline {
     ) -> Result<Stacking> {
         let models: Vec<(ModelKind, Box<dyn DynFit>)> =
             self.config.models.iter().map(|&kind| (kind, kind.unfitted(&self.config))).collect();
-        let models: Vec<(ModelKind, Box<dyn DynFit>)> = models
-            .into_iter()
-            .map(|(kind, model)| match kind.starts_warm() {
-                true => (kind, model),
-                false => (kind, Box::new(Cold(model)) as Box<dyn DynFit>),
-            })
-            .collect();
         let bases: Vec<Base<'_>> = models
             .iter()
             .map(|(kind, model)| Base {

@@ -2,41 +2,10 @@
 //! sites of another get in each other's way.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::io;
-use std::sync::{Arc, Mutex};
-
-use forecastle_core::conformance::noise;
+use forecastle_core::conformance::{heard, noise};
 use forecastle_core::{Dataset, Fit, Rows};
 use forecastle_models_deep::{EarlyStopping, GruParams, TrainingParams};
 use tracing::Level;
-
-/// Keeps what is written.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// What a subscriber of that level hears of `work`.
-fn heard(level: Level, work: impl FnOnce()) -> String {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_ansi(false)
-        .without_time()
-        .with_writer(move || writer.clone())
-        .finish();
-    tracing::subscriber::with_default(subscriber, work);
-    String::from_utf8(log.0.lock().unwrap().clone()).unwrap()
-}
 
 #[test]
 fn a_fit_tells_its_outcome_and_at_the_finest_level_every_epoch() {
