@@ -89,7 +89,7 @@ fn main() -> Result<()> {
         });
         Ok(())
     })?;
-    report("indicators, regime, rules and text, stream", rules / bars * 1e9, "ns", "");
+    report("indicators, regime and rules, stream", rules / bars * 1e9, "ns", "");
 
     let log_close: Vec<f64> = view.close().iter().map(|close| close.ln()).collect();
     kalman(&log_close)?;
