@@ -1,0 +1,1 @@
+//! Forecasts on many machines: Ballista's scheduler and executors with Forecastle's functions.
