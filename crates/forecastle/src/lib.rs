@@ -62,6 +62,7 @@ mod row_window;
 mod screen;
 mod skill;
 mod structure;
+mod summary_records;
 mod swap;
 mod symbol_forecast;
 mod tabulate;
