@@ -78,15 +78,18 @@ pub async fn register_candles(
 
     let url = ListingTableUrl::parse(format!("{}/", root.display()))?;
     let partitions = columns.iter().map(|name| ((*name).to_owned(), DataType::Utf8)).collect();
-    // Files of a symbol are disjoint; where they do not lie in order of time, DataFusion sees so.
-    let order = columns.iter().copied().chain(["open_time"]);
-    let order = order.map(|name| col(name).sort(true, false)).collect();
+    // A partition holds symbol after symbol, so that one is done before the next is read.
+    let order = columns.iter().map(|name| col(*name).sort(true, false)).collect();
     let options = ListingOptions::new(Arc::new(ParquetFormat::default()))
         .with_file_extension(".parquet")
         .with_table_partition_cols(partitions)
         .with_file_sort_order(vec![order]);
     // Files by other writers may hold nulls, which are counted or refused row by row.
-    let fields = candle_schema().fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect::<Vec<Field>>();
+    let fields = candle_schema()
+        .fields()
+        .iter()
+        .map(|f| f.as_ref().clone().with_nullable(true))
+        .collect::<Vec<Field>>();
     let config = ListingTableConfig::new(url)
         .with_listing_options(options)
         .with_schema(Arc::new(Schema::new(fields)));

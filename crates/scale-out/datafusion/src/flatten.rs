@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch};
-use arrow::compute::{SortColumn, SortOptions, concat_batches, lexsort_to_indices, take_record_batch};
+use arrow::compute::{
+    SortColumn, SortOptions, concat_batches, lexsort_to_indices, take_record_batch,
+};
 use arrow::datatypes::{FieldRef, Schema};
 use arrow::error::ArrowError;
 
@@ -21,7 +23,9 @@ pub fn flatten(batch: &RecordBatch, column: &str) -> Result<RecordBatch, ArrowEr
         }
         let Some(structs) = values.as_struct_opt() else {
             let kind = values.data_type();
-            return Err(ArrowError::SchemaError(format!("column {column} is {kind}, not a struct")));
+            return Err(ArrowError::SchemaError(format!(
+                "column {column} is {kind}, not a struct"
+            )));
         };
         fields.extend(structs.fields().iter().cloned());
         columns.extend(structs.columns().iter().cloned());
@@ -41,7 +45,10 @@ pub fn sort_rows(batches: &[RecordBatch], by: &[&str]) -> Result<RecordBatch, Ar
     let all = concat_batches(&first.schema(), batches)?;
     let keys = by.iter().map(|name| {
         let values = Arc::clone(all.column(all.schema().index_of(name)?));
-        Ok(SortColumn { values, options: Some(SortOptions { descending: false, nulls_first: true }) })
+        Ok(SortColumn {
+            values,
+            options: Some(SortOptions { descending: false, nulls_first: true }),
+        })
     });
     let keys: Vec<SortColumn> = keys.collect::<Result<_, ArrowError>>()?;
     if keys.is_empty() || all.num_rows() == 0 {

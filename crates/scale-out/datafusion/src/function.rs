@@ -13,7 +13,7 @@ use datafusion::physical_expr::expressions::Literal;
 use crate::Options;
 use crate::accumulator::CandleAccumulator;
 use crate::candle_rows::state_fields;
-use crate::job::{Job, JobKind};
+use crate::job::{Job, JobKind, with_causes};
 
 /// The aggregate functions `forecast`, `leaderboard` and `backtest`.
 ///
@@ -51,7 +51,7 @@ impl CandleAggregate {
                 );
             }
         };
-        text.parse().map_err(|e| DataFusionError::External(Box::new(e)))
+        text.parse().map_err(refused)
     }
 }
 
@@ -107,15 +107,22 @@ impl AggregateUDFImpl for CandleAggregate {
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         if args.is_distinct {
-            return plan_err!("{} knows no DISTINCT: doubled candles are dropped anyway", self.name());
+            return plan_err!(
+                "{} knows no DISTINCT: doubled candles are dropped anyway",
+                self.name()
+            );
         }
         let job = Job::new(self.kind, self.options(&args)?);
-        let job = job.map_err(|e| DataFusionError::External(Box::new(e)))?;
-        Ok(Box::new(CandleAccumulator::new(Arc::new(job))))
+        Ok(Box::new(CandleAccumulator::new(Arc::new(job.map_err(refused)?))))
     }
 
     fn order_sensitivity(&self) -> AggregateOrderSensitivity {
         // The rows are sorted when all are there.
         AggregateOrderSensitivity::Insensitive
     }
+}
+
+/// Options that nobody can follow, with the reason.
+fn refused(error: forecastle::Error) -> DataFusionError {
+    DataFusionError::Plan(with_causes(&error))
 }

@@ -1,8 +1,6 @@
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, Float64Array, LargeListArray, StringArray, StructArray, UInt64Array,
-};
+use arrow::array::{ArrayRef, Float64Array, LargeListArray, StringArray, StructArray, UInt64Array};
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::ScalarValue;
@@ -90,7 +88,7 @@ impl Job {
                 JobKind::Leaderboard => self.leaderboard(rows),
                 JobKind::Backtest => self.backtest(rows),
             };
-            columns.map_err(|reason| DataFusionError::Execution(reason))
+            columns.map_err(DataFusionError::Execution)
         });
         let columns = match done {
             Ok(columns) => columns?,
@@ -191,7 +189,7 @@ impl Job {
 type Rows = std::result::Result<Vec<forecastle::core::RawCandle>, String>;
 
 /// An error with its causes, in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -59,5 +59,7 @@ pub use options::Options;
 pub use plan::{PlanError, check_plan};
 pub use session::{register, session_config};
 
-pub use forecastle::market_data::{candle_schema, read_record_batches, record_batch as candle_batch};
+pub use forecastle::market_data::{
+    candle_schema, read_record_batches, record_batch as candle_batch,
+};
 pub use forecastle::{arrow_schema, record_batch};

@@ -11,9 +11,7 @@ use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMerge
 #[non_exhaustive]
 pub enum PlanError {
     /// A step that moves rows between partitions.
-    #[error(
-        "the plan moves rows between partitions ({step}): {advice}"
-    )]
+    #[error("the plan moves rows between partitions ({step}): {advice}")]
     Exchange {
         /// The step.
         step: String,
@@ -31,7 +29,9 @@ pub enum PlanError {
         mode: String,
     },
     /// No aggregate at all.
-    #[error("the plan has no aggregate: group candles by symbol and call forecast, leaderboard or backtest")]
+    #[error(
+        "the plan has no aggregate: group candles by symbol and call forecast, leaderboard or backtest"
+    )]
     NoAggregate,
     /// An aggregate whose accumulator cannot be made.
     #[error("{0}")]
