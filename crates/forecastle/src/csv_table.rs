@@ -1,4 +1,6 @@
+use std::fmt;
 use std::io::{self, Write};
+use std::marker::PhantomData;
 
 use forecastle_core::{Error, Result};
 
@@ -12,14 +14,44 @@ use crate::{Cell, Record};
 /// # Errors
 /// - [`Error::Component`] when writing fails.
 pub fn write_csv<R: Record>(rows: impl IntoIterator<Item = R>, out: impl Write) -> Result<()> {
-    let failed = |e: csv::Error| Error::component("CSV output", io::Error::from(e));
-    let mut writer = csv::WriterBuilder::new().flexible(false).from_writer(out);
-    let mut line = csv::ByteRecord::new();
-    let mut float = zmij::Buffer::new();
-    writer.write_record(R::COLUMNS).map_err(failed)?;
-    for row in rows {
+    let mut table = CsvTable::new(out)?;
+    rows.into_iter().try_for_each(|row| table.push(&row))?;
+    table.finish()
+}
+
+/// Writes records as CSV, one by one, as [`write_csv`] does.
+pub struct CsvTable<R, W: Write> {
+    writer: csv::Writer<W>,
+    line: csv::ByteRecord,
+    records: PhantomData<fn(R)>,
+}
+
+impl<R, W: Write> fmt::Debug for CsvTable<R, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CsvTable").finish_non_exhaustive()
+    }
+}
+
+impl<R: Record, W: Write> CsvTable<R, W> {
+    /// Writes the header.
+    ///
+    /// # Errors
+    /// - [`Error::Component`] when writing fails.
+    pub fn new(out: W) -> Result<Self> {
+        let mut writer = csv::WriterBuilder::new().flexible(false).from_writer(out);
+        writer.write_record(R::COLUMNS).map_err(failed)?;
+        Ok(Self { writer, line: csv::ByteRecord::new(), records: PhantomData })
+    }
+
+    /// Writes a record.
+    ///
+    /// # Errors
+    /// - [`Error::Component`] when writing fails.
+    pub fn push(&mut self, record: &R) -> Result<()> {
+        let Self { writer, line, .. } = self;
+        let mut float = zmij::Buffer::new();
         line.clear();
-        row.visit(&mut |_, cell| match cell {
+        record.visit(&mut |_, cell| match cell {
             Cell::Null => line.push_field(b""),
             Cell::Time(time) => line.push_field(time.as_millis().to_string().as_bytes()),
             Cell::Float(value) => line.push_field(float.format_finite(value).as_bytes()),
@@ -27,7 +59,18 @@ pub fn write_csv<R: Record>(rows: impl IntoIterator<Item = R>, out: impl Write) 
             Cell::Bool(flag) => line.push_field(if flag { b"true" } else { b"false" }),
             Cell::Text(text) => line.push_field(text.as_bytes()),
         });
-        writer.write_byte_record(&line).map_err(failed)?;
+        writer.write_byte_record(line).map_err(failed)
     }
-    writer.flush().map_err(|e| Error::component("CSV output", e))
+
+    /// Writes what is left.
+    ///
+    /// # Errors
+    /// - [`Error::Component`] when writing fails.
+    pub fn finish(mut self) -> Result<()> {
+        self.writer.flush().map_err(|e| Error::component("CSV output", e))
+    }
+}
+
+fn failed(error: csv::Error) -> Error {
+    Error::component("CSV output", io::Error::from(error))
 }

@@ -75,7 +75,7 @@ mod walk_forward;
 #[cfg(feature = "arrow")]
 pub use arrow_table::{ArrowTable, arrow_schema, record_batch};
 pub use config::{IntervalMethod, ModelKind, PipelineConfig, RuleConfig, StackingConfig};
-pub use csv_table::write_csv;
+pub use csv_table::{CsvTable, write_csv};
 pub use fitted::FittedPipeline;
 pub use forecastle_core::{Direction, Error, Regime, Result, Signal};
 pub use guards::GuardConfig;
