@@ -85,7 +85,7 @@ pub(crate) fn query(effort: u64) -> String {
     )
 }
 
-/// An effort for which the job takes about eight seconds on one slot.
+/// An effort for which the job takes seconds on one slot.
 pub(crate) const SLOW: u64 = 60_000;
 
 pub(crate) fn job(effort: u64) -> Job {

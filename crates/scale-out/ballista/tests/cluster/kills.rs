@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use forecastle_ballista::{AttemptError, JobError, JobParams, Progress};
+use forecastle_ballista::{AttemptError, Job, JobError, JobParams, Progress};
 
 use crate::harness::{
-    Program, SCHEDULER, SLOW, Seeded, TestCluster, bounded, candles, embedded, job, table,
+    Program, SCHEDULER, SLOW, Seeded, TestCluster, bounded, candles, embedded, job, query, table,
 };
 
 const DEADLINE: Duration = Duration::from_secs(90);
@@ -117,6 +117,45 @@ fn files_that_vanish_before_the_fetch_cost_another_attempt() {
             .unwrap();
         assert_eq!(outcome.attempts, 2);
         assert_eq!(table(&outcome.batches), expected);
+    });
+}
+
+/// Such a plan is where Ballista was seen to hang; the attempt's limit and the cancelling end it.
+#[test]
+fn a_shuffled_job_is_saved_by_another_attempt() {
+    bounded(Duration::from_secs(200), async {
+        let candles = candles();
+        let mut cluster = TestCluster::start(2);
+        let client = cluster.connect(candles.path()).await;
+        let sql = query(SLOW / 2).replace("SELECT exchange, timeframe, symbol", "SELECT symbol");
+        let shuffled =
+            Job::sql(sql.replace("GROUP BY exchange, timeframe, symbol", "GROUP BY symbol"))
+                .order_by(["symbol"])
+                .allow_shuffle();
+        let undisturbed = client.run(&shuffled, &params(), |_| {}).await.unwrap();
+        for share in [0.3, 0.8] {
+            let params = JobParams {
+                attempt_time_limit: Some(undisturbed.elapsed + Duration::from_secs(10)),
+                ..params()
+            };
+            let run = client.run(&shuffled, &params, |progress| {
+                if let Progress::GivenUp { reason, .. } = progress {
+                    println!("shuffled: given up: {reason}");
+                }
+            });
+            let outcome = tokio::join!(run, async {
+                tokio::time::sleep(undisturbed.elapsed.mul_f64(share)).await;
+                cluster.lose_executor(0);
+            })
+            .0
+            .unwrap();
+            println!(
+                "shuffled: killed at {share}, {} attempts, {:.1?} instead of {:.1?}",
+                outcome.attempts, outcome.elapsed, undisturbed.elapsed
+            );
+            assert_eq!(table(&outcome.batches), table(&undisturbed.batches));
+            cluster.add_executor();
+        }
     });
 }
 
