@@ -23,6 +23,7 @@ pub fn write_csv<R: Record>(rows: impl IntoIterator<Item = R>, out: impl Write) 
             Cell::Null => line.push_field(b""),
             Cell::Time(time) => line.push_field(time.as_millis().to_string().as_bytes()),
             Cell::Float(value) => line.push_field(float.format_finite(value).as_bytes()),
+            Cell::Count(count) => line.push_field(count.to_string().as_bytes()),
             Cell::Bool(flag) => line.push_field(if flag { b"true" } else { b"false" }),
             Cell::Text(text) => line.push_field(text.as_bytes()),
         });

@@ -23,13 +23,15 @@
 //! Rules without models: [`MarketStructure`]. Walking forward, refitted every so many bars:
 //! [`Pipeline::walk_forward`], whose rows make a [leaderboard](WalkForwardRun::leaderboard) or are
 //! [traded](WalkForwardRun::trade). Searching their settings: [`Pipeline::tune`]. Candle by candle,
-//! refitted in the background, saved and resumed: [`LivePipeline`]. Every part is a crate of its own,
+//! refitted in the background, saved and resumed: [`LivePipeline`]. Thousands of symbols: [`Panel`]. Every part is a crate of its own,
 //! re-exported here: [`core`], [`market_data`], [`features`], [`regime`], [`signals`], [`models_tree`],
 //! [`models_deep`], [`kalman`], [`ensemble`], [`evaluation`], [`backtest`].
 //!
 //! What is not here: order execution, charts, advice. On liquid markets no model beats naive by
 //! much, and the report says so.
 
+#[cfg(feature = "arrow")]
+mod arrow_table;
 mod config;
 mod csv_table;
 mod explain;
@@ -45,6 +47,11 @@ mod live_saved;
 mod live_store;
 mod models;
 mod neural_engine;
+mod panel;
+mod panel_row;
+mod panel_source;
+#[cfg(feature = "parquet")]
+mod parquet_table;
 mod pipeline;
 mod price_target;
 mod quantiles;
@@ -55,7 +62,9 @@ mod row_window;
 mod screen;
 mod skill;
 mod structure;
+mod summary_records;
 mod swap;
+mod symbol_forecast;
 mod tabulate;
 mod text_table;
 mod trading;
@@ -63,6 +72,8 @@ mod trading_screen;
 mod tuning;
 mod walk_forward;
 
+#[cfg(feature = "arrow")]
+pub use arrow_table::{ArrowTable, arrow_schema, record_batch};
 pub use config::{IntervalMethod, ModelKind, PipelineConfig, RuleConfig, StackingConfig};
 pub use csv_table::write_csv;
 pub use fitted::FittedPipeline;
@@ -73,12 +84,18 @@ pub use live_counters::LiveCounters;
 pub use live_params::{GapPolicy, Handover, Irregular, LiveParams, RefitParams};
 pub use live_store::LiveStore;
 pub use neural_engine::NeuralEngine;
+pub use panel::{Panel, PanelParams};
+pub use panel_row::{PanelRow, PanelSummary};
+pub use panel_source::{PanelInput, PanelKey, PanelSource};
+#[cfg(feature = "parquet")]
+pub use parquet_table::{ParquetTable, write_parquet};
 pub use pipeline::{Pipeline, PipelineBuilder};
 pub use report::{IntervalSummary, Report, RowSelection, RunInfo, SkippedModel};
-pub use row::{Cell, ForecastRow, Record, StructureRow, TableRow};
+pub use row::{Cell, ColumnType, ForecastRow, Record, StructureRow, TableRow};
 pub use skill::ModelSummary;
 pub use structure::{MarketStructure, MarketStructureStream};
 pub use swap::{RecentSkill, Swap};
+pub use symbol_forecast::SymbolForecast;
 pub use trading::{Strategy, Traded, TradingParams};
 pub use trading_screen::trading_screen;
 pub use tuning::{HeldOut, Tuning, TuningParams};

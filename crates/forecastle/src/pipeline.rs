@@ -83,6 +83,11 @@ impl Pipeline {
         &self.structure
     }
 
+    /// This pipeline on whatever threads it is called from.
+    pub(crate) fn on_any_threads(&self) -> Self {
+        Self { pool: None, ..self.clone() }
+    }
+
     pub(crate) fn features(&self) -> &ModelFeatures {
         &self.features
     }

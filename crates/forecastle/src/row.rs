@@ -13,6 +13,8 @@ pub enum Cell<'a> {
     Time(Timestamp),
     /// A finite number.
     Float(f64),
+    /// A count.
+    Count(u64),
     /// A flag.
     Bool(bool),
     /// A name or a sentence.
@@ -37,19 +39,40 @@ impl Serialize for Cell<'_> {
             Self::Null => serializer.serialize_none(),
             Self::Time(time) => serializer.serialize_i64(time.as_millis()),
             Self::Float(value) => serializer.serialize_f64(value),
+            Self::Count(count) => serializer.serialize_u64(count),
             Self::Bool(flag) => serializer.serialize_bool(flag),
             Self::Text(text) => serializer.serialize_str(text),
         }
     }
 }
 
-/// Gives a row's columns by name; CSV, JSON and the screen read rows through it.
+/// Names what a column holds, beside nulls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ColumnType {
+    /// Instants.
+    Time,
+    /// Finite numbers.
+    Float,
+    /// Counts.
+    Count,
+    /// Flags.
+    Bool,
+    /// Names or sentences.
+    Text,
+}
+
+/// Gives a row's columns by name; CSV, JSON, Parquet and the screen read rows through it.
 ///
 /// # Contract
-/// `visit` calls its visitor once for each of the columns, in that order.
+/// `visit` calls its visitor once for each of the columns, in that order, with a cell of the
+/// column's type or [`Cell::Null`].
 pub trait Record {
     /// The column names.
     const COLUMNS: &'static [&'static str];
+
+    /// What the columns hold; as many as there are names.
+    const TYPES: &'static [ColumnType];
 
     /// Calls `visitor` for every column.
     fn visit(&self, visitor: &mut dyn FnMut(&'static str, Cell<'_>));
@@ -94,28 +117,78 @@ const FORECAST: [&str; 10] = [
 /// Why the signal is HOLD whatever the rules say; it comes from what was learnt.
 const GUARD: [&str; 1] = ["guard"];
 
-/// Joins lists of names, of which `N` in all are taken.
-const fn joined<const N: usize>(lists: [&[&'static str]; 5]) -> [&'static str; N] {
-    let mut names = [""; N];
+/// Joins lists of names or types, of which `N` in all are taken; `fill` holds their place until then.
+pub(crate) const fn joined<T: Copy, const N: usize>(fill: T, lists: &[&[T]]) -> [T; N] {
+    let mut all = [fill; N];
     let (mut list, mut from, mut to) = (0, 0, 0);
     while to < N {
         if from == lists[list].len() {
             list += 1;
             from = 0;
         } else {
-            names[to] = lists[list][from];
+            all[to] = lists[list][from];
             from += 1;
             to += 1;
         }
     }
-    names
+    all
 }
 
 const N_STRUCTURE: usize = CANDLE.len() + SHOWN_INDICATORS + RULES.len();
 const N_TABLE: usize = N_STRUCTURE + FORECAST.len() + GUARD.len();
-const INDICATORS: [&str; SHOWN_INDICATORS] = joined([&INDICATOR_NAMES, &[], &[], &[], &[]]);
-const STRUCTURE: [&str; N_STRUCTURE] = joined([&CANDLE, &INDICATORS, &RULES, &[], &[]]);
-const TABLE: [&str; N_TABLE] = joined([&CANDLE, &INDICATORS, &RULES, &FORECAST, &GUARD]);
+const INDICATORS: [&str; SHOWN_INDICATORS] = joined("", &[&INDICATOR_NAMES]);
+const STRUCTURE: [&str; N_STRUCTURE] = joined("", &[&CANDLE, &INDICATORS, &RULES]);
+const TABLE: [&str; N_TABLE] = joined("", &[&CANDLE, &INDICATORS, &RULES, &FORECAST, &GUARD]);
+
+/// What a column of the table holds; numbers, where it is none of these.
+const fn type_of(name: &str) -> ColumnType {
+    const TEXTS: [&str; 5] = ["regime", "direction", "forecast_text", "signal", "guard"];
+    const FLAGS: [&str; 2] = ["take_profit_valid", "stop_valid"];
+    if is_among(name, &["open_time"]) {
+        ColumnType::Time
+    } else if is_among(name, &TEXTS) {
+        ColumnType::Text
+    } else if is_among(name, &FLAGS) {
+        ColumnType::Bool
+    } else {
+        ColumnType::Float
+    }
+}
+
+const fn is_among(name: &str, names: &[&str]) -> bool {
+    let mut i = 0;
+    while i < names.len() {
+        if is_same(name.as_bytes(), names[i].as_bytes()) {
+            return true;
+        }
+        i += 1;
+    }
+    false
+}
+
+const fn is_same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut i = 0;
+    while i < a.len() {
+        if a[i] != b[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
+}
+
+const fn types_of<const N: usize>(names: &[&str; N]) -> [ColumnType; N] {
+    let mut types = [ColumnType::Float; N];
+    let mut i = 0;
+    while i < N {
+        types[i] = type_of(names[i]);
+        i += 1;
+    }
+    types
+}
 
 /// Holds what candles and rules alone say of one bar: candle, market structure, signal system.
 ///
@@ -145,6 +218,7 @@ impl StructureRow {
 
 impl Record for StructureRow {
     const COLUMNS: &'static [&'static str] = &STRUCTURE;
+    const TYPES: &'static [ColumnType] = &types_of(&STRUCTURE);
 
     fn visit(&self, visitor: &mut dyn FnMut(&'static str, Cell<'_>)) {
         let candle = &self.candle;
@@ -210,6 +284,7 @@ pub struct ForecastRow {
 
 impl Record for ForecastRow {
     const COLUMNS: &'static [&'static str] = &FORECAST;
+    const TYPES: &'static [ColumnType] = &types_of(&FORECAST);
 
     fn visit(&self, visitor: &mut dyn FnMut(&'static str, Cell<'_>)) {
         visitor("boosting", self.boosting.into());
@@ -238,6 +313,7 @@ pub struct TableRow {
 
 impl Record for TableRow {
     const COLUMNS: &'static [&'static str] = &TABLE;
+    const TYPES: &'static [ColumnType] = &types_of(&TABLE);
 
     fn visit(&self, visitor: &mut dyn FnMut(&'static str, Cell<'_>)) {
         self.structure.visit(visitor);
@@ -247,7 +323,10 @@ impl Record for TableRow {
 }
 
 /// Serialises a record as an object of its columns.
-fn serialize_record<S: Serializer>(record: &impl Record, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize_record<S: Serializer>(
+    record: &impl Record,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     let mut map = serializer.serialize_map(None)?;
     let mut result = Ok(());
     record.visit(&mut |name, cell| {

@@ -38,6 +38,7 @@ fn number(cell: Cell<'_>) -> f64 {
     match cell {
         Cell::Null => f64::NAN,
         Cell::Float(value) => value,
+        Cell::Count(count) => count as f64,
         Cell::Bool(flag) => f64::from(flag),
         Cell::Time(time) => time.as_millis() as f64,
         // FNV-1a, cut to what a float holds exactly.

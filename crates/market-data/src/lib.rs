@@ -1,7 +1,7 @@
 //! Candles from exchanges, files and a simulator.
 //!
 //! - **Files**: [`read_candles`] reads CSV, plain or in gzip, and Parquet (feature `parquet`),
-//!   told apart by content. [`LoadedCandles`] holds the series, what was repaired in it and how
+//!   told apart by content; with the feature `arrow`, `read_record_batches` takes what is in memory. [`LoadedCandles`] holds the series, what was repaired in it and how
 //!   the file was understood; [`write_csv`] and `write_parquet` write it back, bit for bit.
 //! - **Simulator**: [`Simulator`] makes candles from a seed, labelled [`SIMULATED_LABEL`].
 //! - **Exchanges**: [`Exchange`] knows how each of 90 exchanges is asked for candles and markets and
@@ -45,6 +45,10 @@
 //! Signed requests, order books, tick data, decimal commas and dates such as `01/02/2024`, which mean
 //! two days. Gaps are counted, never filled.
 
+#[cfg(feature = "arrow")]
+mod arrow_read;
+#[cfg(feature = "arrow")]
+mod arrow_write;
 mod cache;
 mod csv_layout;
 mod csv_read;
@@ -70,6 +74,10 @@ mod simulator;
 mod time_field;
 mod timeframe_inference;
 
+#[cfg(feature = "arrow")]
+pub use arrow_read::read_record_batches;
+#[cfg(feature = "arrow")]
+pub use arrow_write::{candle_schema, record_batch};
 pub use cache::{
     AppendReport, CacheError, CacheFormat, CacheKey, CacheResult, CachedCandles, CachedSource,
     CandleCache, Clock, FetchedPage, FillReport, Quarantined, SeriesMetadata, SeriesSummary,

@@ -20,6 +20,31 @@ pub struct LoadedCandles {
     pub info: LoadInfo,
 }
 
+impl LoadedCandles {
+    /// Makes a series from rows as they arrived, as the readers of files do: repaired, counted, the
+    /// timeframe from their times where `options` gives none.
+    ///
+    /// - `origin`: what errors call the rows; without a symbol in `options` it names that, too
+    ///
+    /// # Errors
+    /// - [`Error::Record`](forecastle_core::Error::Record) for no rows at all, too many of them, and times
+    ///   without a usual step.
+    /// - [`Error::InvalidParameter`](forecastle_core::Error::InvalidParameter) when a limit is outside its
+    ///   range.
+    pub fn from_rows(rows: Vec<RawCandle>, origin: &str, options: &ReadOptions) -> Result<Self> {
+        options.validate()?;
+        if rows.is_empty() {
+            return Err(record(origin, 1, "there are no rows"));
+        }
+        if rows.len() > options.max_rows {
+            let reason = format!("there are more than {} rows", options.max_rows);
+            return Err(record(origin, options.max_rows as u64 + 1, reason));
+        }
+        let time = TimeEncoding::Number(TimeResolution::Milliseconds);
+        Contents::of_columns(rows, FileFormat::Memory, time, true).load(origin, options)
+    }
+}
+
 /// Names a file format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -31,6 +56,8 @@ pub enum FileFormat {
     CsvGzip,
     /// Apache Parquet.
     Parquet,
+    /// None: rows in memory.
+    Memory,
 }
 
 /// States how a file's columns were told apart.
@@ -102,6 +129,7 @@ impl fmt::Display for LoadInfo {
             FileFormat::Csv => "CSV",
             FileFormat::CsvGzip => "CSV (gzip)",
             FileFormat::Parquet => "Parquet",
+            FileFormat::Memory => "rows in memory",
         };
         let layout = match self.layout {
             ColumnLayout::Named => "named columns",
@@ -142,6 +170,26 @@ pub(crate) struct Contents {
 }
 
 impl Contents {
+    /// Rows that were found in named columns, which say neither symbol nor timeframe.
+    pub(crate) fn of_columns(
+        rows: Vec<RawCandle>,
+        format: FileFormat,
+        time: TimeEncoding,
+        has_volume: bool,
+    ) -> Self {
+        Self {
+            rows,
+            first_row: 1,
+            format,
+            layout: ColumnLayout::Named,
+            delimiter: None,
+            time,
+            has_volume,
+            symbol: None,
+            timeframe: None,
+        }
+    }
+
     /// Settles symbol and timeframe and repairs the rows.
     pub(crate) fn load(self, origin: &str, options: &ReadOptions) -> Result<LoadedCandles> {
         let (symbol, symbol_from) = match (&options.symbol, self.symbol) {

@@ -3,15 +3,14 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Float64Array, RecordBatch, TimestampMillisecondArray};
-use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use forecastle_core::{CandleSeries, CandleView, Result, Timestamp};
+use forecastle_core::{CandleSeries, Result};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
+use crate::arrow_write::{batch, candle_schema};
 use crate::failure::io_failure;
 
 /// Candles turned into Arrow arrays at once.
@@ -43,14 +42,7 @@ pub fn write_parquet_to(writer: impl Write + Send, series: &CandleSeries) -> Res
 }
 
 fn write(writer: impl Write + Send, series: &CandleSeries) -> io::Result<()> {
-    let mut fields = vec![Field::new(
-        "open_time",
-        DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
-        false,
-    )];
-    let values = ["open", "high", "low", "close", "volume"];
-    fields.extend(values.map(|name| Field::new(name, DataType::Float64, false)));
-    let schema = Arc::new(Schema::new(fields));
+    let schema = candle_schema();
     let metadata = vec![
         KeyValue::new("symbol".to_owned(), series.symbol().to_string()),
         KeyValue::new("timeframe".to_owned(), series.timeframe().to_string()),
@@ -67,18 +59,8 @@ fn write(writer: impl Write + Send, series: &CandleSeries) -> io::Result<()> {
         ArrowWriter::try_new(writer, Arc::clone(&schema), Some(properties)).map_err(failed)?;
     for start in (0..series.len()).step_by(BATCH) {
         let rows = series.view().slice(start..start.saturating_add(BATCH));
-        writer.write(&batch(&schema, rows)?).map_err(failed)?;
+        writer.write(&batch(&schema, rows).map_err(io::Error::other)?).map_err(failed)?;
     }
     writer.close().map_err(failed)?;
     Ok(())
-}
-
-fn batch(schema: &SchemaRef, rows: CandleView<'_>) -> io::Result<RecordBatch> {
-    let times = rows.open_time().iter().copied().map(Timestamp::as_millis);
-    let times = TimestampMillisecondArray::from_iter_values(times).with_timezone("UTC");
-    let mut columns: Vec<ArrayRef> = vec![Arc::new(times)];
-    for values in [rows.open(), rows.high(), rows.low(), rows.close(), rows.volume()] {
-        columns.push(Arc::new(Float64Array::from(values.to_vec())));
-    }
-    RecordBatch::try_new(Arc::clone(schema), columns).map_err(io::Error::other)
 }
