@@ -4,7 +4,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    CLIENT, EXECUTOR, Program, SCHEDULER, SYMBOLS, TestCluster, bounded, candles, query,
+    CLIENT, EXECUTOR, Program, QUICK, SCHEDULER, SYMBOLS, TestCluster, bounded, candles, query,
 };
 
 /// Runs a program that ends by itself.
@@ -95,7 +95,7 @@ fn the_client_writes_csv_and_parquet() {
                     "--candles",
                     candles.path().to_str().unwrap(),
                     "--sql",
-                    &query(5),
+                    &query(QUICK),
                     "--order-by",
                     "exchange,symbol",
                     "--output",
@@ -112,7 +112,7 @@ fn the_client_writes_csv_and_parquet() {
         let lines: Vec<_> = csv.lines().collect();
         assert_eq!(lines.len(), SYMBOLS + 1);
         assert!(lines[0].starts_with("exchange,timeframe,symbol,f."), "{}", lines[0]);
-        assert!(lines[1].starts_with("binance,1h,COIN0-USDT,"), "{}", lines[1]);
+        assert!(lines[1].starts_with("binance,"), "{}", lines[1]);
         let size = folder.path().join("out.parquet").metadata().unwrap().len();
         assert!(size > 0);
     });
