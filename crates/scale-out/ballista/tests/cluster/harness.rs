@@ -113,6 +113,11 @@ impl Program {
         Self { child, first_line, _lines: lines }
     }
 
+    /// SIGSTOP: alive for its peers' connections, and silent.
+    pub(crate) fn freeze(&self) {
+        signal(self.child.id(), "STOP");
+    }
+
     /// SIGKILL.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();

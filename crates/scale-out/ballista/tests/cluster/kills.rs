@@ -227,3 +227,69 @@ fn a_job_survives_its_scheduler() {
         assert_eq!(table(&outcome.batches), expected);
     });
 }
+
+#[test]
+fn a_frozen_executor_does_not_change_the_table() {
+    bounded(Duration::from_secs(150), async {
+        let candles = candles();
+        let cluster = TestCluster::start(2);
+        let client = cluster.connect(candles.path()).await;
+        let expected = embedded(&client, SLOW).await;
+        let (run_job, params) = (job(SLOW), params());
+        let run = client.run(&run_job, &params, |_| {});
+        let outcome = tokio::join!(run, async {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            cluster.executors[0].0.freeze();
+        })
+        .0
+        .unwrap();
+        println!("frozen executor: {} attempts, {:.1?}", outcome.attempts, outcome.elapsed);
+        assert_eq!(table(&outcome.batches), expected);
+    });
+}
+
+#[test]
+fn an_executor_frozen_before_the_fetch_costs_another_attempt() {
+    bounded(Duration::from_secs(150), async {
+        let candles = candles();
+        let cluster = TestCluster::start(2);
+        let client = cluster.connect(candles.path()).await;
+        let expected = embedded(&client, SLOW / 40).await;
+        let mut frozen = false;
+        let outcome = client
+            .run(&job(SLOW / 40), &params(), |progress| {
+                if matches!(progress, Progress::Fetching { .. }) && !frozen {
+                    frozen = true;
+                    cluster.executors[0].0.freeze();
+                }
+            })
+            .await
+            .unwrap();
+        println!("frozen before the fetch: {} attempts, {:.1?}", outcome.attempts, outcome.elapsed);
+        assert!(outcome.attempts >= 2);
+        assert_eq!(table(&outcome.batches), expected);
+    });
+}
+
+#[test]
+fn a_job_under_a_frozen_scheduler_ends_at_its_deadline() {
+    bounded(Duration::from_secs(120), async {
+        let candles = candles();
+        let cluster = TestCluster::start(1);
+        let client = cluster.connect(candles.path()).await;
+        let deadline = Duration::from_secs(8);
+        let params = JobParams { deadline, ..JobParams::default() };
+        let started = Instant::now();
+        let error = client
+            .run(&job(SLOW), &params, |progress| {
+                if matches!(progress, Progress::Running { .. }) {
+                    cluster.scheduler.freeze();
+                }
+            })
+            .await
+            .unwrap_err();
+        let elapsed = started.elapsed();
+        assert!(matches!(error, JobError::DeadlineExceeded { .. }), "{error:?}");
+        assert!(elapsed < deadline + Duration::from_secs(8), "{elapsed:?}");
+    });
+}
