@@ -1,5 +1,6 @@
 //! The client: a session whose queries run on a cluster, each under a deadline.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::AggregateUDF;
 use datafusion::physical_plan::ExecutionPlanProperties;
-use datafusion::prelude::{SessionContext, col};
+use datafusion::prelude::SessionContext;
+use forecastle_datafusion::{check_plan, sort_rows};
 use tokio::time::Instant;
 
 use crate::address;
@@ -17,7 +19,6 @@ use crate::error::{AttemptError, ConnectError, JobError};
 use crate::fetch::{FetchLimits, fetch_all, reported_rows};
 use crate::job::{Job, JobOutcome, JobParams, Progress};
 use crate::plan::{self, all_functions, job_config, session_state};
-use crate::stand_in as functions;
 
 /// Parameters of a [`Cluster`].
 ///
@@ -124,9 +125,15 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// - [`JobError::Sql`] there are no candles, or not in the layout
-    pub async fn register_candles(&self, table: &str, root: &str) -> Result<(), JobError> {
-        functions::register_candles(&self.ctx, table, root).await.map_err(sql_error)
+    /// - [`JobError::Candles`] there are no candles, or not in the layout
+    pub async fn register_candles(
+        &self,
+        table: &str,
+        root: impl AsRef<Path>,
+    ) -> Result<(), JobError> {
+        forecastle_datafusion::register_candles(&self.ctx, table, root)
+            .await
+            .map_err(JobError::Candles)
     }
 
     /// Runs a job to its end: its whole result, or an error, by the deadline.
@@ -178,7 +185,7 @@ impl Cluster {
                 Ok((job_id, batches, partitions)) => {
                     return Ok(JobOutcome {
                         schema: Arc::clone(&prepared.schema),
-                        batches: sort(batches, &prepared.schema, &job.order_by).await?,
+                        batches: sort(batches, &job.order_by)?,
                         partitions,
                         attempts: attempt,
                         given_up,
@@ -194,13 +201,13 @@ impl Cluster {
             };
             tracing::warn!("attempt {attempt} was given up: {reason}");
             on_progress(&Progress::GivenUp { attempt, reason: reason.clone() });
-            let outage = reason.is_outage();
-            given_up.push(reason);
-            if outage {
-                tokio::time::sleep_until((Instant::now() + OUTAGE_PAUSE).min(deadline)).await;
-            } else {
+            if !reason.is_outage() {
                 counted += 1;
             }
+            if reason.is_outage() || matches!(reason, AttemptError::TimedOut(_)) {
+                tokio::time::sleep_until((Instant::now() + PAUSE).min(deadline)).await;
+            }
+            given_up.push(reason);
             if Instant::now() >= deadline {
                 return Err(exceeded(attempt, given_up.pop()));
             }
@@ -215,7 +222,16 @@ impl Cluster {
 
     async fn prepare(&self, job: &Job) -> Result<Prepared, JobError> {
         let planned = plan::plan(&self.ctx, &job.sql).await.map_err(sql_error)?;
-        let single_stage = match functions::check_plan(&planned.physical) {
+        let schema = planned.logical.schema().as_arrow();
+        // At the end of a long job is too late to hear of it.
+        if let Some(column) = job.order_by.iter().find(|column| schema.index_of(column).is_err()) {
+            return Err(JobError::Parameter {
+                name: "order_by",
+                range: "columns of the result",
+                value: column.clone(),
+            });
+        }
+        let single_stage = match check_plan(&planned.physical) {
             Ok(()) => true,
             Err(error) if job.allow_shuffle => {
                 tracing::warn!(
@@ -223,12 +239,12 @@ impl Cluster {
                 );
                 false
             }
-            Err(error) => return Err(JobError::PlanRefused(Box::new(error))),
+            Err(error) => return Err(JobError::PlanRefused(error)),
         };
         let partitions =
             single_stage.then(|| planned.physical.output_partitioning().partition_count());
         Ok(Prepared {
-            schema: Arc::new(planned.logical.schema().as_arrow().clone()),
+            schema: Arc::new(schema.clone()),
             partitions,
             submission: Submission {
                 plan: plan::encode(&planned.logical).map_err(sql_error)?,
@@ -293,8 +309,9 @@ impl Cluster {
     }
 }
 
-/// How long to wait before a job is submitted again where there was nothing to run it on.
-const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
+/// How long to wait before a job is submitted again where there was nothing to run it on, or where
+/// nothing ran: the scheduler restores the executors' slots only while it has no job.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A job, planned and encoded.
 struct Prepared {
@@ -327,21 +344,10 @@ fn sql_error(error: DataFusionError) -> JobError {
     JobError::Sql(Box::new(error))
 }
 
-async fn sort(
-    batches: Vec<RecordBatch>,
-    schema: &SchemaRef,
-    order_by: &[String],
-) -> Result<Vec<RecordBatch>, JobError> {
+fn sort(batches: Vec<RecordBatch>, order_by: &[String]) -> Result<Vec<RecordBatch>, JobError> {
     if order_by.is_empty() || batches.is_empty() {
         return Ok(batches);
     }
-    let by = order_by
-        .iter()
-        .map(|column| col(format!("\"{}\"", column.replace('"', "\"\""))).sort(true, false))
-        .collect();
-    let sorted = async {
-        let table = datafusion::datasource::MemTable::try_new(Arc::clone(schema), vec![batches])?;
-        SessionContext::new().read_table(Arc::new(table))?.sort(by)?.collect().await
-    };
-    sorted.await.map_err(|error: DataFusionError| JobError::Sort(Box::new(error)))
+    let by: Vec<&str> = order_by.iter().map(String::as_str).collect();
+    Ok(vec![sort_rows(&batches, &by).map_err(JobError::Sort)?])
 }

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
+use forecastle_datafusion::{CandleTableError, PlanError};
 
 /// Tells why a scheduler could not be reached.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -96,9 +98,12 @@ pub enum JobError {
     /// The query could not be planned here.
     #[error("the query could not be planned")]
     Sql(#[source] Box<DataFusionError>),
+    /// The folder is no table of candles.
+    #[error("no candles to run on")]
+    Candles(#[source] CandleTableError),
     /// The query's plan would not survive the loss of an executor.
     #[error("the plan was refused; Job::allow_shuffle (--allow-shuffle) runs it anyway")]
-    PlanRefused(#[source] Box<dyn std::error::Error + Send + Sync>),
+    PlanRefused(#[source] PlanError),
     /// The scheduler could not be reached.
     #[error(transparent)]
     Connect(#[from] ConnectError),
@@ -130,7 +135,7 @@ pub enum JobError {
     },
     /// The fetched result could not be put in order.
     #[error("the result could not be sorted")]
-    Sort(#[source] Box<DataFusionError>),
+    Sort(#[source] ArrowError),
     /// The deadline passed.
     #[error("no result within {deadline:?} ({attempts} attempts)")]
     DeadlineExceeded {

@@ -47,7 +47,7 @@ mod logging;
 mod output;
 mod plan;
 mod scheduler;
-mod stand_in;
+mod slots;
 mod stop;
 
 pub use cluster::{Cluster, ClusterParams};

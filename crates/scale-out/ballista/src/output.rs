@@ -204,7 +204,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.parquet");
         let batch = batch();
-        write_output(&path, &batch.schema(), &[batch.clone()]).unwrap();
+        write_output(&path, &batch.schema(), std::slice::from_ref(&batch)).unwrap();
         let read: Vec<_> = ParquetRecordBatchReaderBuilder::try_new(File::open(&path).unwrap())
             .unwrap()
             .build()

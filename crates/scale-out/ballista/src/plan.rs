@@ -15,22 +15,20 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_proto::logical_plan::{AsLogicalPlan, DefaultLogicalExtensionCodec};
 use datafusion_proto::protobuf::LogicalPlanNode;
 
-use crate::stand_in as functions;
-
 /// The largest message between client, scheduler and executors, in bytes. A batch of results or a
 /// plan over many files can exceed Ballista's own 16 MiB.
 pub(crate) const MAX_MESSAGE_BYTES: u32 = 512 * 1024 * 1024;
 
 /// Returns Forecastle's functions and the caller's own.
 pub(crate) fn all_functions(own: &[Arc<AggregateUDF>]) -> Vec<Arc<AggregateUDF>> {
-    let mut all = functions::aggregate_functions();
+    let mut all = forecastle_datafusion::aggregate_functions();
     all.extend(own.iter().cloned());
     all
 }
 
 /// Returns the settings that a job is planned and run with.
 pub(crate) fn job_config(partitions: usize) -> SessionConfig {
-    functions::session_config(partitions)
+    forecastle_datafusion::session_config(partitions)
         .upgrade_for_ballista()
         .with_ballista_grpc_client_max_message_size(MAX_MESSAGE_BYTES as usize)
         // One task a partition: a slot is free again as soon as its partition is done, and what a

@@ -14,6 +14,7 @@ use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use crate::address;
 use crate::error::ServeError;
 use crate::plan::{MAX_MESSAGE_BYTES, all_functions, server_config, session_state};
+use crate::slots::restore_after_losses;
 
 /// Parameters of a [`Scheduler`].
 ///
@@ -142,15 +143,24 @@ impl Scheduler {
         };
         self.config.validate().map_err(ballista)?;
         let cluster = BallistaCluster::new_from_config(&self.config).await.map_err(ballista)?;
+        let state = cluster.cluster_state();
         let server =
             create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster, Arc::new(self.config))
                 .await
                 .map_err(ballista)?;
+        let jobs = server.clone();
+        let slots = restore_after_losses(state, move || {
+            jobs.running_job_number() == 0 && jobs.pending_job_number() == 0
+        });
         tokio::select! {
             served = start_grpc_service_with_listener(self.listener, server) => {
                 served.map_err(ballista)?;
                 Err(ServeError::Ballista("the scheduler ended by itself".to_string()))
             }
+            () = async {
+                slots.await;
+                std::future::pending::<()>().await;
+            } => Ok(()),
             () = stop => Ok(()),
         }
     }

@@ -150,7 +150,7 @@ async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
 fn report(progress: &Progress) {
     match progress {
         Progress::Submitted { attempt, job_id, limit } => eprintln!(
-            "attempt {attempt}: job {job_id} submitted, given up after {:.0} s",
+            "attempt {attempt}: job {job_id} submitted, may take {:.0} s",
             limit.as_secs_f64()
         ),
         Progress::Running { job_id } => eprintln!("job {job_id} runs"),

@@ -11,7 +11,7 @@ use forecastle_ballista::{
     SchedulerParams,
 };
 
-use crate::harness::{TestCluster, bounded, candles, connect, job, query, start_executor};
+use crate::harness::{QUICK, TestCluster, bounded, candles, connect, job, query, start_executor};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -79,7 +79,7 @@ fn plans_with_a_shuffle_are_refused() {
         let cluster = TestCluster::start(1);
         let client = cluster.connect(candles.path()).await;
         for sql in [
-            format!("{} ORDER BY symbol", query(1)),
+            format!("{} ORDER BY symbol", query(QUICK)),
             "SELECT sum(close) FROM candles".to_string(),
             "SELECT open_time, avg(close) FROM candles GROUP BY open_time".to_string(),
         ] {
@@ -110,18 +110,42 @@ fn a_query_that_cannot_be_planned_is_not_submitted() {
 }
 
 #[test]
+fn options_and_columns_that_are_wrong_are_refused_before_the_job() {
+    bounded(LIMIT, async {
+        let candles = candles();
+        let cluster = TestCluster::start(1);
+        let client = cluster.connect(candles.path()).await;
+        let sql = query(QUICK).replace("pipeline", "pipelines");
+        let (error, submitted) = failure(&client, &Job::sql(sql)).await;
+        assert!(matches!(error, JobError::PlanRefused(_)), "{error:?}");
+        assert_eq!(submitted, 0);
+        let (error, submitted) = failure(&client, &job(QUICK).order_by(["sybmol"])).await;
+        assert!(
+            matches!(&error, JobError::Parameter { name: "order_by", value, .. } if value == "sybmol"),
+            "{error:?}"
+        );
+        assert_eq!(submitted, 0);
+        let nowhere = client.register_candles("none", "/nowhere").await.unwrap_err();
+        assert!(matches!(nowhere, JobError::Candles(_)), "{nowhere:?}");
+    });
+}
+
+#[test]
 fn a_query_that_fails_is_not_tried_again() {
     bounded(LIMIT, async {
         let candles = candles();
         let cluster = TestCluster::start(1);
         let client = cluster.connect(candles.path()).await;
-        let fails = query(1).replace("rounds", "fail");
-        let (error, submitted) = failure(&client, &Job::sql(fails)).await;
+        let fails = Job::sql(
+            "SELECT symbol, sum(1 / (CAST(close AS BIGINT) - CAST(close AS BIGINT))) \
+             FROM candles GROUP BY exchange, timeframe, symbol",
+        );
+        let (error, submitted) = failure(&client, &fails).await;
         assert!(matches!(error, JobError::Query { .. }), "{error:?}");
-        assert!(error.to_string().contains("told to fail"), "{error}");
+        assert!(error.to_string().contains("DivideByZero"), "{error}");
         assert_eq!(submitted, 1);
         // The cluster is none the worse.
-        let outcome = client.run(&job(1), &JobParams::default(), |_| {}).await;
+        let outcome = client.run(&job(QUICK), &JobParams::default(), |_| {}).await;
         assert_eq!(outcome.unwrap().attempts, 1);
     });
 }
@@ -177,7 +201,7 @@ fn a_result_larger_than_its_bound_is_refused() {
         let cluster = TestCluster::start(1);
         let client = cluster.connect(candles.path()).await;
         let params = JobParams { max_result_bytes: 100, ..JobParams::default() };
-        let error = client.run(&job(1), &params, |_| {}).await.unwrap_err();
+        let error = client.run(&job(QUICK), &params, |_| {}).await.unwrap_err();
         assert!(matches!(error, JobError::ResultTooLarge { limit: 100 }), "{error:?}");
     });
 }
@@ -194,11 +218,11 @@ fn attempts_that_run_out_of_time_are_cancelled_and_free_their_slots() {
             attempt_time_limit: Some(Duration::from_secs(1)),
             ..JobParams::default()
         };
-        let slow = job(crate::harness::SLOW * 10);
+        let slow = job(crate::harness::SLOW * 3);
         let error = client.run(&slow, &params, |_| {}).await.unwrap_err();
         assert!(matches!(error, JobError::DeadlineExceeded { attempts: 2, .. }), "{error:?}");
         // The one slot is free as soon as the task that holds it has ended.
-        let outcome = client.run(&job(1), &JobParams::default(), |_| {}).await.unwrap();
+        let outcome = client.run(&job(QUICK), &JobParams::default(), |_| {}).await.unwrap();
         assert_eq!(outcome.attempts, 1);
     });
 }

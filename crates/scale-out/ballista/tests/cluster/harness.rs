@@ -3,14 +3,16 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use datafusion::arrow::array::{Float64Array, Int64Array, RecordBatch};
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::concat_batches;
 use datafusion::parquet::arrow::ArrowWriter;
+use forecastle::core::Symbol;
+use forecastle::market_data::{CacheKey, Simulator, SimulatorParams};
 use forecastle_ballista::{Cluster, ClusterParams, Job};
+use forecastle_datafusion::candle_batch;
 use tempfile::TempDir;
 
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -39,35 +41,19 @@ impl Seeded {
     }
 }
 
-/// Writes candles of `SYMBOLS` markets in the layout that the tables have.
+/// Writes candles of `SYMBOLS` markets in the layout of a download cache.
 pub(crate) fn candles() -> TempDir {
     let root = tempfile::tempdir().unwrap();
-    let mut seeded = Seeded(7);
-    for symbol in 0..SYMBOLS {
-        let folder = root.path().join(format!(
-            "exchange={}/timeframe=1h/symbol=COIN{symbol}-USDT",
-            if symbol % 2 == 0 { "binance" } else { "kraken" }
-        ));
+    for market in 0..SYMBOLS {
+        let params =
+            SimulatorParams { seed: market as u64, n: CANDLES, ..SimulatorParams::default() };
+        let series = Simulator::new(params).unwrap().series().unwrap();
+        let exchange = ["binance", "kraken"][market % 2];
+        let symbol: Symbol = format!("COIN{market}/USDT").parse().unwrap();
+        let key = CacheKey::new(exchange, symbol, series.timeframe()).unwrap();
+        let folder = root.path().join(key.folder());
         std::fs::create_dir_all(&folder).unwrap();
-        let mut price = 100.0;
-        let (mut times, mut columns) = (Vec::new(), vec![Vec::new(); 5]);
-        for hour in 0..CANDLES {
-            let open = price;
-            price *= 1.0 + 0.02 * (seeded.unit() - 0.5);
-            let (low, high) = (open.min(price) * 0.999, open.max(price) * 1.001);
-            times.push(1_700_000_000_000 + 3_600_000 * hour as i64);
-            for (column, value) in
-                columns.iter_mut().zip([open, high, low, price, 10.0 * seeded.unit()])
-            {
-                column.push(value);
-            }
-        }
-        let mut arrays: Vec<(&str, datafusion::arrow::array::ArrayRef)> =
-            vec![("open_time", Arc::new(Int64Array::from(times)))];
-        for (name, column) in ["open", "high", "low", "close", "volume"].into_iter().zip(columns) {
-            arrays.push((name, Arc::new(Float64Array::from(column))));
-        }
-        let batch = RecordBatch::try_from_iter(arrays).unwrap();
+        let batch = candle_batch(series.view()).unwrap();
         let file = std::fs::File::create(folder.join("part.parquet")).unwrap();
         let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
         writer.write(&batch).unwrap();
@@ -76,20 +62,25 @@ pub(crate) fn candles() -> TempDir {
     root
 }
 
-/// The query of most tests; `effort` scales the time that a market takes.
-pub(crate) fn query(effort: u64) -> String {
+/// The query of most tests: forecasts by boosting, of as many rounds as the time should take.
+pub(crate) fn query(rounds: usize) -> String {
     format!(
         "SELECT exchange, timeframe, symbol, \
-         forecast(open_time, open, high, low, close, volume, '{{\"rounds\":{effort}}}') AS f \
+         forecast(open_time, open, high, low, close, volume, '{{\"pipeline\": {{\
+         \"models\": [\"boosting\"], \
+         \"boosting\": {{\"n_rounds\": {rounds}, \"early_stopping\": null}}}}}}') AS f \
          FROM candles GROUP BY exchange, timeframe, symbol"
     )
 }
 
-/// An effort for which the job takes seconds on one slot.
-pub(crate) const SLOW: u64 = 60_000;
+/// Rounds for a job that takes seconds on one slot.
+pub(crate) const SLOW: usize = 600;
 
-pub(crate) fn job(effort: u64) -> Job {
-    Job::sql(query(effort)).order_by(["exchange", "timeframe", "symbol"])
+/// Rounds for a job that is done at once.
+pub(crate) const QUICK: usize = 2;
+
+pub(crate) fn job(rounds: usize) -> Job {
+    Job::sql(query(rounds)).order_by(["exchange", "timeframe", "symbol"])
 }
 
 /// A program that is killed when it goes out of scope.
@@ -120,6 +111,11 @@ impl Program {
             panic!("{path} did not get ready")
         });
         Self { child, first_line, _lines: lines }
+    }
+
+    /// SIGSTOP: alive for its peers' connections, and silent.
+    pub(crate) fn freeze(&self) {
+        signal(self.child.id(), "STOP");
     }
 
     /// SIGKILL.
@@ -251,11 +247,11 @@ pub(crate) fn table(batches: &[RecordBatch]) -> RecordBatch {
 }
 
 /// Runs a job's query in this process, without a cluster.
-pub(crate) async fn embedded(cluster: &Cluster, effort: u64) -> RecordBatch {
+pub(crate) async fn embedded(cluster: &Cluster, rounds: usize) -> RecordBatch {
     use datafusion::prelude::col;
     let batches = cluster
         .context()
-        .sql(&query(effort))
+        .sql(&query(rounds))
         .await
         .unwrap()
         .sort(

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use forecastle_ballista::{AttemptError, Job, JobError, JobParams, Progress};
 
 use crate::harness::{
-    Program, SCHEDULER, SLOW, Seeded, TestCluster, bounded, candles, embedded, job, query, table,
+    Program, QUICK, SCHEDULER, SLOW, Seeded, TestCluster, bounded, candles, embedded, job, query,
+    table,
 };
 
 const DEADLINE: Duration = Duration::from_secs(90);
@@ -72,10 +73,10 @@ fn an_executor_killed_between_the_end_and_the_fetch_costs_another_attempt() {
         let candles = candles();
         let mut cluster = TestCluster::start(2);
         let client = cluster.connect(candles.path()).await;
-        let expected = embedded(&client, 500).await;
+        let expected = embedded(&client, SLOW / 40).await;
         let mut killed = false;
         let outcome = client
-            .run(&job(500), &params(), |progress| {
+            .run(&job(SLOW / 40), &params(), |progress| {
                 if matches!(progress, Progress::Fetching { .. }) && !killed {
                     killed = true;
                     cluster.lose_executor(0);
@@ -100,10 +101,10 @@ fn files_that_vanish_before_the_fetch_cost_another_attempt() {
         let candles = candles();
         let cluster = TestCluster::start(2);
         let client = cluster.connect(candles.path()).await;
-        let expected = embedded(&client, 20).await;
+        let expected = embedded(&client, QUICK).await;
         let mut deleted = false;
         let outcome = client
-            .run(&job(20), &params(), |progress| {
+            .run(&job(QUICK), &params(), |progress| {
                 if let Progress::Fetching { job_id, .. } = progress
                     && !deleted
                 {
@@ -127,7 +128,7 @@ fn a_shuffled_job_is_saved_by_another_attempt() {
         let candles = candles();
         let mut cluster = TestCluster::start(2);
         let client = cluster.connect(candles.path()).await;
-        let sql = query(SLOW / 2).replace("SELECT exchange, timeframe, symbol", "SELECT symbol");
+        let sql = query(SLOW / 4).replace("SELECT exchange, timeframe, symbol", "SELECT symbol");
         let shuffled =
             Job::sql(sql.replace("GROUP BY exchange, timeframe, symbol", "GROUP BY symbol"))
                 .order_by(["symbol"])
@@ -190,8 +191,8 @@ fn a_job_waits_for_executors_that_come_back() {
         let candles = candles();
         let mut cluster = TestCluster::start(1);
         let client = cluster.connect(candles.path()).await;
-        let expected = embedded(&client, 2_000).await;
-        let (run_job, params) = (job(2_000), params());
+        let expected = embedded(&client, SLOW / 40).await;
+        let (run_job, params) = (job(SLOW / 40), params());
         cluster.lose_executor(0);
         let run = client.run(&run_job, &params, |_| {});
         let outcome = tokio::join!(run, async {
@@ -224,5 +225,71 @@ fn a_job_survives_its_scheduler() {
         .unwrap();
         assert!(outcome.attempts >= 2);
         assert_eq!(table(&outcome.batches), expected);
+    });
+}
+
+#[test]
+fn a_frozen_executor_does_not_change_the_table() {
+    bounded(Duration::from_secs(150), async {
+        let candles = candles();
+        let cluster = TestCluster::start(2);
+        let client = cluster.connect(candles.path()).await;
+        let expected = embedded(&client, SLOW).await;
+        let (run_job, params) = (job(SLOW), params());
+        let run = client.run(&run_job, &params, |_| {});
+        let outcome = tokio::join!(run, async {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            cluster.executors[0].0.freeze();
+        })
+        .0
+        .unwrap();
+        println!("frozen executor: {} attempts, {:.1?}", outcome.attempts, outcome.elapsed);
+        assert_eq!(table(&outcome.batches), expected);
+    });
+}
+
+#[test]
+fn an_executor_frozen_before_the_fetch_costs_another_attempt() {
+    bounded(Duration::from_secs(150), async {
+        let candles = candles();
+        let cluster = TestCluster::start(2);
+        let client = cluster.connect(candles.path()).await;
+        let expected = embedded(&client, SLOW / 40).await;
+        let mut frozen = false;
+        let outcome = client
+            .run(&job(SLOW / 40), &params(), |progress| {
+                if matches!(progress, Progress::Fetching { .. }) && !frozen {
+                    frozen = true;
+                    cluster.executors[0].0.freeze();
+                }
+            })
+            .await
+            .unwrap();
+        println!("frozen before the fetch: {} attempts, {:.1?}", outcome.attempts, outcome.elapsed);
+        assert!(outcome.attempts >= 2);
+        assert_eq!(table(&outcome.batches), expected);
+    });
+}
+
+#[test]
+fn a_job_under_a_frozen_scheduler_ends_at_its_deadline() {
+    bounded(Duration::from_secs(120), async {
+        let candles = candles();
+        let cluster = TestCluster::start(1);
+        let client = cluster.connect(candles.path()).await;
+        let deadline = Duration::from_secs(8);
+        let params = JobParams { deadline, ..JobParams::default() };
+        let started = Instant::now();
+        let error = client
+            .run(&job(SLOW), &params, |progress| {
+                if matches!(progress, Progress::Running { .. }) {
+                    cluster.scheduler.freeze();
+                }
+            })
+            .await
+            .unwrap_err();
+        let elapsed = started.elapsed();
+        assert!(matches!(error, JobError::DeadlineExceeded { .. }), "{error:?}");
+        assert!(elapsed < deadline + Duration::from_secs(8), "{elapsed:?}");
     });
 }

@@ -1,10 +1,15 @@
 //! The programs as they are run by hand and by scripts.
 
+use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use forecastle_ballista::{ClusterParams, JobParams};
+
 use crate::harness::{
-    CLIENT, EXECUTOR, Program, SCHEDULER, SYMBOLS, TestCluster, bounded, candles, query,
+    CLIENT, EXECUTOR, Program, QUICK, SCHEDULER, SLOW, SYMBOLS, TestCluster, bounded, candles,
+    connect, job, query, signal,
 };
 
 /// Runs a program that ends by itself.
@@ -95,7 +100,7 @@ fn the_client_writes_csv_and_parquet() {
                     "--candles",
                     candles.path().to_str().unwrap(),
                     "--sql",
-                    &query(5),
+                    &query(QUICK),
                     "--order-by",
                     "exchange,symbol",
                     "--output",
@@ -112,8 +117,83 @@ fn the_client_writes_csv_and_parquet() {
         let lines: Vec<_> = csv.lines().collect();
         assert_eq!(lines.len(), SYMBOLS + 1);
         assert!(lines[0].starts_with("exchange,timeframe,symbol,f."), "{}", lines[0]);
-        assert!(lines[1].starts_with("binance,1h,COIN0-USDT,"), "{}", lines[1]);
+        assert!(lines[1].starts_with("binance,"), "{}", lines[1]);
         let size = folder.path().join("out.parquet").metadata().unwrap().len();
         assert!(size > 0);
+    });
+}
+
+#[test]
+fn a_client_that_is_stopped_cancels_its_job() {
+    bounded(Duration::from_secs(120), async {
+        let candles = candles();
+        let cluster = TestCluster::start(1);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.csv");
+        let mut client = Command::new(CLIENT)
+            .args(["--scheduler", &cluster.address, "--sql", &query(SLOW * 10)])
+            .args(["--candles", candles.path().to_str().unwrap()])
+            .args(["--output", path.to_str().unwrap()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(client.stderr.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().ends_with(" runs")));
+        signal(client.id(), "TERM");
+        assert!(lines.any(|line| line.unwrap().contains("stopped by a signal")));
+        assert_eq!(client.wait().unwrap().code(), Some(1));
+        assert!(!path.exists());
+        // What is left of the job is the one task that holds the slot.
+        let started = Instant::now();
+        let library = cluster.connect(candles.path()).await;
+        let outcome = library.run(&job(QUICK), &JobParams::default(), |_| {}).await;
+        assert_eq!(outcome.unwrap().attempts, 1);
+        assert!(started.elapsed() < Duration::from_secs(20));
+    });
+}
+
+#[test]
+fn the_script_starts_and_stops_a_cluster() {
+    bounded(Duration::from_secs(120), async {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("run");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/cluster.sh");
+        let run = |arguments: &[&str]| {
+            let output = Command::new("bash")
+                .arg(script)
+                .args(arguments)
+                .args(["--dir", folder.to_str().unwrap()])
+                .env("FORECASTLE_BIN_DIR", Path::new(SCHEDULER).parent().unwrap())
+                .stdin(Stdio::null())
+                .output()
+                .unwrap();
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            (output.status.code(), text)
+        };
+        assert_eq!(run(&["status"]).0, Some(1));
+        let (code, text) = run(&["start", "2", "--port", "0", "--tasks", "1", "--memory", "200"]);
+        let candles = candles();
+        let address =
+            text.split_whitespace().find(|word| word.starts_with("127.0.0.1:")).map(str::to_string);
+        let outcome = match &address {
+            Some(address) => {
+                let client = connect(address, candles.path(), ClusterParams::default()).await;
+                client.run(&job(QUICK), &JobParams::default(), |_| {}).await
+            }
+            None => panic!("{text}"),
+        };
+        let again = run(&["start", "2"]);
+        let status = run(&["status"]);
+        let stopped = run(&["stop"]);
+        // Judged when nothing of it runs any more.
+        assert_eq!(code, Some(0), "{text}");
+        assert_eq!(outcome.unwrap().rows(), SYMBOLS);
+        assert_eq!(again, (Some(0), text.clone()));
+        assert_eq!(status, (Some(0), text));
+        assert_eq!(stopped.0, Some(0));
+        assert_eq!(run(&["status"]).0, Some(1));
+        assert_eq!(run(&["stop"]).0, Some(0));
     });
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use forecastle_ballista::{Job, JobParams, Progress};
 
-use crate::harness::{SYMBOLS, TestCluster, bounded, candles, embedded, job, table};
+use crate::harness::{QUICK, SLOW, SYMBOLS, TestCluster, bounded, candles, embedded, job, table};
 
 #[test]
 fn one_and_two_executors_give_what_one_process_gives() {
@@ -12,10 +12,10 @@ fn one_and_two_executors_give_what_one_process_gives() {
         let candles = candles();
         let mut cluster = TestCluster::start(1);
         let client = cluster.connect(candles.path()).await;
-        let expected = embedded(&client, 20).await;
+        let expected = embedded(&client, QUICK).await;
         assert_eq!(expected.num_rows(), SYMBOLS);
         for executors in 1..=2 {
-            let outcome = client.run(&job(20), &JobParams::default(), |_| {}).await.unwrap();
+            let outcome = client.run(&job(QUICK), &JobParams::default(), |_| {}).await.unwrap();
             assert_eq!(outcome.attempts, 1);
             assert_eq!(table(&outcome.batches), expected, "{executors} executors");
             cluster.add_executor();
@@ -29,7 +29,7 @@ fn rows_come_in_the_same_order_each_time() {
         let candles = candles();
         let cluster = TestCluster::start(2);
         let client = cluster.connect(candles.path()).await;
-        let unordered = Job::sql(crate::harness::query(20));
+        let unordered = Job::sql(crate::harness::query(QUICK));
         let mut tables = Vec::new();
         for _ in 0..3 {
             let outcome = client.run(&unordered, &JobParams::default(), |_| {}).await.unwrap();
@@ -48,7 +48,7 @@ fn a_job_reports_its_course() {
         let client = cluster.connect(candles.path()).await;
         let mut course = Vec::new();
         let outcome = client
-            .run(&job(2_000), &JobParams::default(), |progress| {
+            .run(&job(SLOW / 12), &JobParams::default(), |progress| {
                 course.push(match progress {
                     Progress::Submitted { attempt, .. } => format!("submitted {attempt}"),
                     Progress::Running { .. } => "running".to_string(),
@@ -72,7 +72,7 @@ fn empty_results_are_results() {
         let client = cluster.connect(candles.path()).await;
         for condition in ["symbol = 'NONE'", "close < 0"] {
             let sql =
-                crate::harness::query(1).replace("GROUP", &format!("WHERE {condition} GROUP"));
+                crate::harness::query(QUICK).replace("GROUP", &format!("WHERE {condition} GROUP"));
             let outcome = client
                 .run(&Job::sql(sql).order_by(["symbol"]), &JobParams::default(), |_| {})
                 .await
