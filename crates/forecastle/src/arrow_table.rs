@@ -73,16 +73,22 @@ impl<R: Record> Default for ArrowTable<R> {
 }
 
 impl<R: Record> ArrowTable<R> {
-    /// Starts without rows.
+    /// Starts without rows, and without memory for them.
     pub fn new() -> Self {
+        Self::with_capacity(0)
+    }
+
+    /// Starts without rows, with memory for so many.
+    pub fn with_capacity(rows: usize) -> Self {
         let column = |kind: &ColumnType| match kind {
             ColumnType::Time => {
-                Column::Time(TimestampMillisecondBuilder::new().with_timezone("UTC"))
+                let times = TimestampMillisecondBuilder::with_capacity(rows);
+                Column::Time(times.with_timezone("UTC"))
             }
-            ColumnType::Float => Column::Float(Float64Builder::new()),
-            ColumnType::Count => Column::Count(UInt64Builder::new()),
-            ColumnType::Bool => Column::Bool(BooleanBuilder::new()),
-            ColumnType::Text => Column::Text(StringBuilder::new()),
+            ColumnType::Float => Column::Float(Float64Builder::with_capacity(rows)),
+            ColumnType::Count => Column::Count(UInt64Builder::with_capacity(rows)),
+            ColumnType::Bool => Column::Bool(BooleanBuilder::with_capacity(rows)),
+            ColumnType::Text => Column::Text(StringBuilder::with_capacity(rows, 0)),
         };
         Self { columns: R::TYPES.iter().map(column).collect(), length: 0, records: PhantomData }
     }

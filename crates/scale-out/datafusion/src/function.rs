@@ -8,7 +8,7 @@ use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility,
 };
-use datafusion::physical_expr::expressions::Literal;
+use datafusion::physical_expr::expressions::{CastExpr, Literal};
 
 use crate::Options;
 use crate::accumulator::CandleAccumulator;
@@ -38,7 +38,16 @@ impl CandleAggregate {
     /// The options from the arguments.
     fn options(&self, args: &AccumulatorArgs<'_>) -> Result<Options> {
         let Some(argument) = args.exprs.get(6) else { return Ok(Options::default()) };
-        let text = match argument.downcast_ref::<Literal>().map(Literal::value) {
+        // Where nothing has folded the cast yet.
+        let literal = match argument.downcast_ref::<CastExpr>() {
+            Some(cast) => cast.expr(),
+            None => argument,
+        };
+        let mut value = literal.downcast_ref::<Literal>().map(Literal::value);
+        while let Some(ScalarValue::Dictionary(_, inner)) = value {
+            value = Some(inner.as_ref());
+        }
+        let text = match value {
             Some(
                 ScalarValue::Utf8(text)
                 | ScalarValue::LargeUtf8(text)
@@ -88,8 +97,10 @@ impl AggregateUDFImpl for CandleAggregate {
         }
         match types.get(6..).unwrap_or_default() {
             [] => {}
-            [DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View] => {
-                coerced.push(DataType::Utf8);
+            [options] if is_text(options) => {
+                // The engine repeats a literal for every row: as a dictionary it does so by a byte.
+                let (key, text) = (Box::new(DataType::Int8), Box::new(DataType::Utf8));
+                coerced.push(DataType::Dictionary(key, text));
             }
             [other] => return plan_err!("the options of {name} are {other}, not a string"),
             _ => return plan_err!("{name} takes six columns and options, not {}", types.len()),
@@ -119,6 +130,14 @@ impl AggregateUDFImpl for CandleAggregate {
     fn order_sensitivity(&self) -> AggregateOrderSensitivity {
         // The rows are sorted when all are there.
         AggregateOrderSensitivity::Insensitive
+    }
+}
+
+fn is_text(kind: &DataType) -> bool {
+    match kind {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
+        DataType::Dictionary(_, value) => is_text(value),
+        _ => false,
     }
 }
 

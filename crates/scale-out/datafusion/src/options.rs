@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 /// assert!(r#"{"horizon": 5}"#.parse::<Options>().is_err());
 /// # Ok::<(), forecastle::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// What the candles are called in reports; nothing is computed from it but whether they are simulated.
@@ -35,21 +35,6 @@ pub struct Options {
     pub backtest: BacktestParams,
     /// Random entries beside each strategy.
     pub random_entries: RandomEntryParams,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            symbol: None,
-            timeframe: None,
-            limit: None,
-            pipeline: PipelineConfig::default(),
-            walk_forward: WalkForwardParams::default(),
-            trading: TradingParams::default(),
-            backtest: BacktestParams::default(),
-            random_entries: RandomEntryParams::default(),
-        }
-    }
 }
 
 /// Reads JSON.
