@@ -9,6 +9,7 @@ mod exchanges;
 mod golden;
 mod leaks;
 mod live;
+mod panel;
 mod pipeline;
 mod proof;
 mod shared;

@@ -72,7 +72,8 @@ pub struct PanelSummary {
 }
 
 impl PanelSummary {
-    /// Symbols of which chance alone would make the ensemble significantly better.
+    /// Symbols of which chance alone would make the ensemble significantly better, where none repeats the
+    /// last price.
     pub fn better_by_chance(&self) -> f64 {
         0.025 * self.judged as f64
     }
@@ -118,7 +119,7 @@ impl fmt::Display for PanelSummary {
             writeln!(
                 f,
                 "out of fold the ensemble is significantly better than \"the price stays where it is\" \
-                 on {} of {} symbols, worse on {}; chance alone would give {:.1} each",
+                 on {} of {} symbols, worse on {}; chance alone would give up to {:.1} each",
                 self.better,
                 self.judged,
                 self.worse,
