@@ -23,8 +23,8 @@
 //! Rules without models: [`MarketStructure`]. Walking forward, refitted every so many bars:
 //! [`Pipeline::walk_forward`], whose rows make a [leaderboard](WalkForwardRun::leaderboard) or are
 //! [traded](WalkForwardRun::trade). Searching their settings: [`Pipeline::tune`]. Candle by candle,
-//! refitted in the background, saved and resumed: [`LivePipeline`]. Thousands of symbols: [`Panel`]. Every part is a crate of its own,
-//! re-exported here: [`core`], [`market_data`], [`features`], [`regime`], [`signals`], [`models_tree`],
+//! refitted in the background, saved and resumed: [`LivePipeline`]. Thousands of symbols: [`Panel`].
+//! Every part is a crate of its own, re-exported here: [`core`], [`market_data`], [`features`], [`regime`], [`signals`], [`models_tree`],
 //! [`models_deep`], [`kalman`], [`ensemble`], [`evaluation`], [`backtest`].
 //!
 //! What is not here: order execution, charts, advice. On liquid markets no model beats naive by

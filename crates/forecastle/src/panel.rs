@@ -177,8 +177,8 @@ impl Panel {
     /// Runs any work over each symbol, and gives its results to `sink`, which runs on the caller's thread.
     ///
     /// `work` gets the symbol's candles or why they cannot be read; where it panics, `sink` gets an
-    /// error. It runs on a pool of one thread of [rayon] (of more where there are fewer symbols than threads),
-    /// so that its own parallel parts do not take up other symbols meanwhile.
+    /// error. It runs on a pool of one thread of [rayon] (of more where there are fewer symbols than
+    /// threads), so that its own parallel parts do not take up other symbols meanwhile.
     ///
     /// # Errors
     /// - [`Error::Cancelled`] when `progress` asks to stop.

@@ -1,8 +1,8 @@
 //! Candles from exchanges, files and a simulator.
 //!
 //! - **Files**: [`read_candles`] reads CSV, plain or in gzip, and Parquet (feature `parquet`),
-//!   told apart by content; with the feature `arrow`, `read_record_batches` takes what is in memory. [`LoadedCandles`] holds the series, what was repaired in it and how
-//!   the file was understood; [`write_csv`] and `write_parquet` write it back, bit for bit.
+//!   told apart by content; with the feature `arrow`, `read_record_batches` takes what is in memory.
+//!   [`LoadedCandles`] holds the series, what was repaired in it and how the file was understood; [`write_csv`] and `write_parquet` write it back, bit for bit.
 //! - **Simulator**: [`Simulator`] makes candles from a seed, labelled [`SIMULATED_LABEL`].
 //! - **Exchanges**: [`Exchange`] knows how each of 90 exchanges is asked for candles and markets and
 //!   reads its answers, without any network. With the feature `network` (on by default)

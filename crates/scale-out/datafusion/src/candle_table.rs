@@ -53,8 +53,8 @@ pub enum CandleTableError {
 ///
 /// Columns: those of [`candle_schema`], then `exchange`, `timeframe` and `symbol`, as
 /// [`CacheKey`](forecastle::market_data::CacheKey) decodes them. Group by all three: then each symbol is read and
-/// aggregated in one partition, one symbol after the other. Give the folder of one exchange or
-/// of one timeframe, and `symbol` alone is left to group by.
+/// aggregated in one partition, one symbol after the other. Give the folder of one
+/// timeframe of one exchange, and `symbol` alone is left to group by.
 ///
 /// - `root`: a local folder that every executor of a cluster sees under the same path; give it as an
 ///   absolute path then
