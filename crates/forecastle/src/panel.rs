@@ -79,7 +79,7 @@ impl Panel {
     /// download cache (`exchange=…/timeframe=…/symbol=…`), every series of it.
     ///
     /// Files of candles end in `.csv`, `.tsv`, `.txt`, `.csv.gz`, `.tsv.gz`, `.parquet` or `.pq`; hidden
-    /// ones are left alone.
+    /// ones and links to folders are left alone.
     ///
     /// # Errors
     /// - [`Error::Component`] when a folder cannot be listed.
@@ -97,7 +97,10 @@ impl Panel {
         while let Some(listed) = folders.pop() {
             for path in listed {
                 if path.is_dir() {
-                    folders.push(list(&path)?);
+                    // A link may lead back up.
+                    if !path.is_symlink() {
+                        folders.push(list(&path)?);
+                    }
                 } else if ENDINGS.iter().any(|ending| name(&path).ends_with(ending)) {
                     files.push(path);
                 }

@@ -17,7 +17,7 @@ use clap::Parser;
 use datafusion::arrow::array::{Array, AsArray, Float64Array, RecordBatch};
 use datafusion::arrow::datatypes::Float64Type;
 use datafusion::prelude::SessionContext;
-use forecastle::core::Timestamp;
+use forecastle::core::{Timeframe, Timestamp};
 use forecastle::market_data::{
     CacheFormat, CacheKey, CandleCache, ReadOptions, SIMULATED_LABEL, Simulator, SimulatorParams,
 };
@@ -78,7 +78,7 @@ async fn main() -> ExitCode {
 
 async fn run(args: &Args) -> Result<()> {
     let named = args.models.iter().filter(|name| *name != "none");
-    let options = Options {
+    let mut options = Options {
         pipeline: PipelineConfig {
             horizon: args.horizon,
             models: named.map(|name| name.parse::<ModelKind>()).collect::<Result<_, _>>()?,
@@ -96,6 +96,7 @@ async fn run(args: &Args) -> Result<()> {
         }
     };
 
+    options.timeframe = only_timeframe(&root)?;
     let (elapsed, batches) = match &args.scheduler {
         Some(scheduler) => on_cluster(args, scheduler, &root, &options).await?,
         None => embedded(args, &root, &options).await?,
@@ -120,6 +121,14 @@ async fn run(args: &Args) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// The timeframe of all series of a cache; `None` where there are several, each of which is then told from its
+/// candles.
+fn only_timeframe(root: &Path) -> Result<Option<Timeframe>> {
+    let keys = CandleCache::open(root, CacheFormat::Parquet)?.keys()?;
+    let first = keys.first().map(CacheKey::timeframe);
+    Ok(first.filter(|first| keys.iter().all(|key| key.timeframe() == *first)))
 }
 
 fn query(options: &Options) -> Result<String> {
