@@ -76,6 +76,9 @@ enum Format {
     Table,
     Json,
     Csv,
+    /// Needs `--output`
+    #[cfg(feature = "parquet")]
+    Parquet,
 }
 
 impl Args {
@@ -121,6 +124,12 @@ fn run(args: &Args) -> Result<()> {
             Format::Table => out.write_all(report.to_screen(selection).as_bytes())?,
             Format::Json => report.write_json(selection, out)?,
             Format::Csv => report.write_csv(selection, out)?,
+            #[cfg(feature = "parquet")]
+            Format::Parquet => {
+                let mut file = Vec::new();
+                forecastle::write_parquet(report.select(selection), &mut file)?;
+                out.write_all(&file)?;
+            }
         }
         Ok(())
     })
