@@ -7,6 +7,7 @@
 //! ```
 //!
 //! `--beside-panel` runs the same work through `Panel`, compares the tables bit for bit and prints the ratio.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program prints")]
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use datafusion::arrow::array::{Array, AsArray, Float64Array, RecordBatch};
+use datafusion::arrow::array::{AsArray, Float64Array, RecordBatch};
 use datafusion::arrow::datatypes::Float64Type;
 use datafusion::prelude::SessionContext;
 use forecastle::core::{Timeframe, Timestamp};
@@ -213,7 +214,8 @@ fn describe(table: &RecordBatch, elapsed: Duration) {
         let column = table.column_by_name(name).and_then(|c| c.as_string_opt::<i32>());
         column.map_or(0, |c| c.iter().filter(|v| *v == Some(value)).count())
     };
-    let failed = table.column_by_name("close").map_or(0, |close| close.null_count());
+    let failed =
+        table.column_by_name("close").map_or(0, datafusion::arrow::array::Array::null_count);
     println!(
         "{} symbols in {:.2} s: {} BUY, {} SELL, {} HOLD, {failed} failed",
         table.num_rows(),

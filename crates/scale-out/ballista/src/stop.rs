@@ -22,5 +22,5 @@ pub async fn stop_signal() {
     if tokio::signal::ctrl_c().await.is_ok() {
         return;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

@@ -1,4 +1,12 @@
 //! Real schedulers, executors and clients on loopback, and executors that die.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests"
+)]
 
 #[path = "cluster/errors.rs"]
 mod errors;

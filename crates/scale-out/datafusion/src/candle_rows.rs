@@ -92,7 +92,7 @@ impl CandleRows {
                 None => exec_err!("a state is {}, not a list", state.data_type()),
             })
             .collect::<Result<_>>()?;
-        for i in 0..lists.first().map_or(0, |list| list.len()) {
+        for i in 0..lists.first().map_or(0, arrow::array::Array::len) {
             if lists.iter().all(|list| list.is_valid(i)) {
                 let columns: Vec<ArrayRef> = lists.iter().map(|list| list.value(i)).collect();
                 self.push(&columns)?;

@@ -1,4 +1,12 @@
 //! The functions against the facade, to the bit, whatever way the rows come.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests"
+)]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +16,7 @@ use datafusion::arrow::datatypes::Float64Type;
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::physical_plan::displayable;
 use datafusion::prelude::SessionContext;
-use forecastle::core::{CandleSeries, Symbol, Timestamp};
+use forecastle::core::{Candle, CandleSeries, Symbol, Timestamp};
 use forecastle::market_data::{
     CacheFormat, CacheKey, CandleCache, ReadOptions, Simulator, SimulatorParams,
 };
@@ -205,7 +213,7 @@ fn shuffled(symbols: &[CandleSeries], seed: u64, partitions: usize) -> Vec<Vec<R
     use datafusion::arrow::datatypes::{DataType, Field, Schema};
 
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-    let mut rows: Vec<(String, forecastle::core::Candle)> = symbols
+    let mut rows: Vec<(String, Candle)> = symbols
         .iter()
         .flat_map(|s| s.view().iter().map(|c| (s.symbol().to_string(), c)).collect::<Vec<_>>())
         .collect();
@@ -219,8 +227,8 @@ fn shuffled(symbols: &[CandleSeries], seed: u64, partitions: usize) -> Vec<Vec<R
         ["open", "high", "low", "close", "volume"].map(|n| Field::new(n, DataType::Float64, true)),
     );
     let schema = Arc::new(Schema::new(fields));
-    let batch = |rows: &[(String, forecastle::core::Candle)]| {
-        let floats = |value: fn(&forecastle::core::Candle) -> f64| {
+    let batch = |rows: &[(String, Candle)]| {
+        let floats = |value: fn(&Candle) -> f64| {
             let values = rows.iter().map(|(_, c)| value(c));
             Arc::new(datafusion::arrow::array::Float64Array::from_iter_values(values)) as _
         };
@@ -230,11 +238,11 @@ fn shuffled(symbols: &[CandleSeries], seed: u64, partitions: usize) -> Vec<Vec<R
             vec![
                 Arc::new(StringArray::from_iter_values(rows.iter().map(|(s, _)| s))) as _,
                 Arc::new(Int64Array::from_iter_values(times)),
-                floats(|c| c.open()),
-                floats(|c| c.high()),
-                floats(|c| c.low()),
-                floats(|c| c.close()),
-                floats(|c| c.volume()),
+                floats(Candle::open),
+                floats(Candle::high),
+                floats(Candle::low),
+                floats(Candle::close),
+                floats(Candle::volume),
             ],
         )
         .unwrap()

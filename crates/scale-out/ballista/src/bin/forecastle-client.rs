@@ -1,4 +1,5 @@
 //! A client of a cluster: one query, one file.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program prints")]
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -155,7 +156,7 @@ fn report(progress: &Progress) {
         ),
         Progress::Running { job_id } => eprintln!("job {job_id} runs"),
         Progress::Fetching { job_id, partitions, rows } => {
-            eprintln!("job {job_id} done, fetching {rows} rows in {partitions} partitions")
+            eprintln!("job {job_id} done, fetching {rows} rows in {partitions} partitions");
         }
         Progress::GivenUp { attempt, reason } => {
             eprintln!("attempt {attempt} given up: {reason}");

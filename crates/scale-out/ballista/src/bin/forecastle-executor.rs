@@ -1,4 +1,5 @@
 //! An executor of a cluster.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program prints")]
 
 use std::net::IpAddr;
 use std::path::PathBuf;

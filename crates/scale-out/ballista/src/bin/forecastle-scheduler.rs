@@ -1,4 +1,5 @@
 //! The scheduler of a cluster.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program prints")]
 
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
