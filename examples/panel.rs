@@ -117,7 +117,7 @@ fn run(args: &Args) -> Result<()> {
 
 /// The table's way out, row by row.
 enum Table {
-    Csv(CsvTable<PanelRow, BufWriter<Box<dyn Write>>>),
+    Csv(Box<CsvTable<PanelRow, BufWriter<Box<dyn Write>>>>),
     #[cfg(feature = "parquet")]
     Parquet(Box<forecastle::ParquetTable<PanelRow, BufWriter<File>>>),
 }
@@ -135,7 +135,7 @@ impl Table {
                 Box::new(file)
             }
         };
-        Ok(Self::Csv(CsvTable::new(BufWriter::new(out))?))
+        Ok(Self::Csv(Box::new(CsvTable::new(BufWriter::new(out))?)))
     }
 
     #[cfg(feature = "parquet")]
