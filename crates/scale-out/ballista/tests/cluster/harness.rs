@@ -209,6 +209,14 @@ impl TestCluster {
         std::fs::remove_dir_all(work_dir).unwrap();
     }
 
+    /// Returns an executor that holds a part of a job's result.
+    pub(crate) fn holder(&self, job_id: &str) -> usize {
+        self.executors
+            .iter()
+            .position(|(_, work_dir)| work_dir.join(job_id).is_dir())
+            .expect("some executor ran the job")
+    }
+
     pub(crate) async fn connect(&self, candles: &Path) -> Cluster {
         connect(&self.address, candles, ClusterParams::default()).await
     }

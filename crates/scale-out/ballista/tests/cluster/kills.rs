@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use forecastle_ballista::{AttemptError, Job, JobError, JobParams, Progress};
+use tokio::sync::Notify;
 
 use crate::harness::{
     Program, QUICK, SCHEDULER, SLOW, Seeded, TestCluster, bounded, candles, embedded, job, query,
@@ -18,6 +19,15 @@ fn params() -> JobParams {
 fn env(name: &str, default: u64) -> u64 {
     std::env::var(name)
         .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number")))
+}
+
+/// Tells when a job's tasks may run: a moment that does not depend on the machine's speed.
+fn when_running(running: &Notify) -> impl FnMut(&Progress) {
+    |progress| {
+        if matches!(progress, Progress::Running { .. }) {
+            running.notify_one();
+        }
+    }
 }
 
 /// `FORECASTLE_KILLS` sets the rounds, `FORECASTLE_SEED` the moments.
@@ -77,9 +87,12 @@ fn an_executor_killed_between_the_end_and_the_fetch_costs_another_attempt() {
         let mut killed = false;
         let outcome = client
             .run(&job(SLOW / 40), &params(), |progress| {
-                if matches!(progress, Progress::Fetching { .. }) && !killed {
+                if let Progress::Fetching { job_id, .. } = progress
+                    && !killed
+                {
                     killed = true;
-                    cluster.lose_executor(0);
+                    let holder = cluster.holder(job_id);
+                    cluster.lose_executor(holder);
                 }
             })
             .await
@@ -211,11 +224,12 @@ fn a_job_survives_its_scheduler() {
         let candles = candles();
         let mut cluster = TestCluster::start(1);
         let client = cluster.connect(candles.path()).await;
-        let expected = embedded(&client, SLOW / 4).await;
-        let (run_job, params) = (job(SLOW / 4), params());
-        let run = client.run(&run_job, &params, |_| {});
+        let expected = embedded(&client, SLOW).await;
+        let (run_job, params) = (job(SLOW), params());
+        let running = Notify::new();
+        let run = client.run(&run_job, &params, when_running(&running));
         let outcome = tokio::join!(run, async {
-            tokio::time::sleep(Duration::from_millis(800)).await;
+            running.notified().await;
             cluster.scheduler.kill();
             tokio::time::sleep(Duration::from_secs(2)).await;
             let port = cluster.address.rsplit(':').next().unwrap();
@@ -236,9 +250,12 @@ fn a_frozen_executor_does_not_change_the_table() {
         let client = cluster.connect(candles.path()).await;
         let expected = embedded(&client, SLOW).await;
         let (run_job, params) = (job(SLOW), params());
-        let run = client.run(&run_job, &params, |_| {});
+        let running = Notify::new();
+        let run = client.run(&run_job, &params, when_running(&running));
         let outcome = tokio::join!(run, async {
-            tokio::time::sleep(Duration::from_millis(700)).await;
+            running.notified().await;
+            // Both executors have tasks by now; how long the job takes depends on the machine.
+            tokio::time::sleep(Duration::from_millis(200)).await;
             cluster.executors[0].0.freeze();
         })
         .0
@@ -258,9 +275,11 @@ fn an_executor_frozen_before_the_fetch_costs_another_attempt() {
         let mut frozen = false;
         let outcome = client
             .run(&job(SLOW / 40), &params(), |progress| {
-                if matches!(progress, Progress::Fetching { .. }) && !frozen {
+                if let Progress::Fetching { job_id, .. } = progress
+                    && !frozen
+                {
                     frozen = true;
-                    cluster.executors[0].0.freeze();
+                    cluster.executors[cluster.holder(job_id)].0.freeze();
                 }
             })
             .await
