@@ -115,37 +115,33 @@ fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+type Out = BufWriter<Box<dyn Write + Send>>;
+
 /// The table's way out, row by row.
 enum Table {
-    Csv(Box<CsvTable<PanelRow, BufWriter<Box<dyn Write>>>>),
+    Csv(Box<CsvTable<PanelRow, Out>>),
     #[cfg(feature = "parquet")]
-    Parquet(Box<forecastle::ParquetTable<PanelRow, BufWriter<File>>>),
+    Parquet(Box<forecastle::ParquetTable<PanelRow, Out>>),
 }
 
 impl Table {
     fn new(path: Option<&Path>) -> Result<Self> {
-        let out: Box<dyn Write> = match path {
+        let parquet = path.and_then(Path::extension).is_some_and(|ending| ending == "parquet");
+        // Before there is a file in the place of an older one.
+        ensure!(cfg!(feature = "parquet") || !parquet, "a Parquet file needs `--features parquet`");
+        let out: Box<dyn Write + Send> = match path {
             None => Box::new(io::stdout()),
             Some(path) => {
                 let file = File::create(path);
-                let file = file.with_context(|| format!("cannot write {}", path.display()))?;
-                if path.extension().is_some_and(|extension| extension == "parquet") {
-                    return Self::parquet(file);
-                }
-                Box::new(file)
+                Box::new(file.with_context(|| format!("cannot write {}", path.display()))?)
             }
         };
-        Ok(Self::Csv(Box::new(CsvTable::new(BufWriter::new(out))?)))
-    }
-
-    #[cfg(feature = "parquet")]
-    fn parquet(file: File) -> Result<Self> {
-        Ok(Self::Parquet(Box::new(forecastle::ParquetTable::new(BufWriter::new(file))?)))
-    }
-
-    #[cfg(not(feature = "parquet"))]
-    fn parquet(_: File) -> Result<Self> {
-        anyhow::bail!("a Parquet file needs `--features parquet`")
+        let out = BufWriter::new(out);
+        #[cfg(feature = "parquet")]
+        if parquet {
+            return Ok(Self::Parquet(Box::new(forecastle::ParquetTable::new(out)?)));
+        }
+        Ok(Self::Csv(Box::new(CsvTable::new(out)?)))
     }
 
     fn push(&mut self, row: &PanelRow) -> forecastle::Result<()> {

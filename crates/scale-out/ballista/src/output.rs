@@ -59,11 +59,12 @@ pub fn write_output(
         Some(parent) if parent != Path::new("") => parent.to_path_buf(),
         _ => PathBuf::from("."),
     };
-    let file = tempfile::Builder::new()
-        .prefix(".forecastle-")
-        .suffix(".partial")
-        .tempfile_in(folder)
-        .map_err(io)?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".forecastle-").suffix(".partial");
+    // Less the umask, as for any new file; a temporary one would be its owner's alone.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let file = builder.tempfile_in(folder).map_err(io)?;
     let encoded = match format {
         OutputFormat::Csv => write_csv(file.as_file(), schema, batches),
         OutputFormat::Parquet => write_parquet(file.as_file(), schema, batches),
@@ -212,6 +213,20 @@ mod tests {
             .collect::<Result<_, _>>()
             .unwrap();
         assert_eq!(read, [batch]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn whoever_may_read_a_new_file_may_read_the_result() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode();
+        let path = folder.path().join("out.csv");
+        write_output(&path, &batch().schema(), &[batch()]).unwrap();
+        let plain = folder.path().join("plain.csv");
+        std::fs::write(&plain, "").unwrap();
+        assert_eq!(mode(&path), mode(&plain));
     }
 
     #[test]
