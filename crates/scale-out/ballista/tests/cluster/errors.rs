@@ -218,7 +218,7 @@ fn attempts_that_run_out_of_time_are_cancelled_and_free_their_slots() {
             attempt_time_limit: Some(Duration::from_secs(1)),
             ..JobParams::default()
         };
-        let slow = job(crate::harness::SLOW * 3);
+        let slow = job(crate::harness::SLOW * 10);
         let error = client.run(&slow, &params, |_| {}).await.unwrap_err();
         assert!(matches!(error, JobError::DeadlineExceeded { attempts: 2, .. }), "{error:?}");
         // The one slot is free as soon as the task that holds it has ended.
