@@ -76,7 +76,7 @@ enum Format {
     Table,
     Json,
     Csv,
-    /// Needs `--output`
+    /// Binary: for `--output` or a pipe
     #[cfg(feature = "parquet")]
     Parquet,
 }

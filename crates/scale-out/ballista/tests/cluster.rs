@@ -1,12 +1,6 @@
 //! Real schedulers, executors and clients on loopback, and executors that die.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(clippy::print_stdout, reason = "a long test says what it saw")]
 
 #[path = "cluster/errors.rs"]
 mod errors;

@@ -44,7 +44,7 @@ pub enum CandleTableError {
         /// The file.
         path: PathBuf,
     },
-    /// `DataFusion` refuses the table.
+    /// DataFusion refuses the table.
     #[error("cannot register the table")]
     Engine(#[from] DataFusionError),
 }

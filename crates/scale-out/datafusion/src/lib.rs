@@ -1,4 +1,4 @@
-//! Forecasts as aggregate functions of `DataFusion`: one row of SQL for each symbol.
+//! Forecasts as aggregate functions of DataFusion: one row of SQL for each symbol.
 //!
 //! ```
 //! use forecastle_datafusion::{register, session_config};
@@ -38,7 +38,7 @@
 //! A group that fails gives a struct of nulls with its `reason`, never a failed query.
 //!
 //! # The plan
-//! The state of a group is its candles. [`session_config`] and [`register_candles`] make `DataFusion` read every
+//! The state of a group is its candles. [`session_config`] and [`register_candles`] make DataFusion read every
 //! symbol in one partition, so that no candle is moved; [`check_plan`] tells whether that worked.
 
 mod accumulator;

@@ -264,6 +264,8 @@ fn a_frozen_executor_does_not_change_the_table() {
         .0
         .unwrap();
         println!("frozen executor: {} attempts, {:.1?}", outcome.attempts, outcome.elapsed);
+        // Its tasks were missed: it counts as lost four seconds after a heartbeat of every second.
+        assert!(outcome.elapsed > Duration::from_secs(2), "{:?}", outcome.elapsed);
         assert_eq!(table(&outcome.batches), expected);
     });
 }
